@@ -1,0 +1,24 @@
+"""gatewright: recurrent cells from YAML to checked kernels.
+
+`import gatewright` is light: SymPy, Numba and the rest are imported when something needs them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from gatewright.loaded import LoadedCell as LoadedCell
+    from gatewright.loaded import load as load
+
+__all__ = ["LoadedCell", "__version__", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("load", "LoadedCell"):
+        from gatewright import loaded
+
+        return getattr(loaded, name)
+    raise AttributeError(f"module 'gatewright' has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""Programs -> Source -> files: print generated code, write it whole, tell whether it is fresh."""

@@ -1,0 +1,199 @@
+"""Programs -> Source: one generated file for one target, as text that has passed the allow-list.
+
+    direction  Program  -> Listing   (listing.py)
+    template   Listing  -> text      (templates/, layout only)
+    require    text     -> text      (allowlist.py)
+
+A target is a template and a row of `TARGETS`.
+
+Why the text is complete here: writing, checking freshness and loading a cell in memory all take the
+same Source, so there is no second way to make a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from gatewright.emit.allowlist import require_allowed
+from gatewright.emit.lines import imported, literal
+from gatewright.emit.listing import Array, Direction, direction
+from gatewright.emit.placement import place
+from gatewright.emit.printer import definitions, functions_used, primitives
+from gatewright.language.cell import Cell, Variable
+from gatewright.language.expression import Expr
+from gatewright.program.compile import Programs
+from gatewright.program.ir import Assign, Program, Reduction
+
+
+@dataclass(frozen=True)
+class Target:
+    """A kind of generated file: its template, and the names its runtime gives every file."""
+
+    name: str
+    template: str
+    provides: tuple[str, ...]
+
+
+_DRIVERS = (
+    "device",
+    "driver",
+    "outer",
+    "outer_more",
+    "product",
+    "product_transposed",
+    "rows",
+    "units",
+)
+_VISITORS = ("all_rows", "all_units", "first_row", "first_unit")
+
+TARGETS: dict[str, Target] = {
+    target.name: target
+    for target in (
+        Target("cpu", "cpu.py.jinja", _DRIVERS),
+        Target("cuda", "cuda.py.jinja", (*_DRIVERS, *_VISITORS)),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """The text of one generated file."""
+
+    cell: str
+    target: str
+    text: str
+
+    @property
+    def path(self) -> str:
+        """Where the file belongs below `generated/`."""
+        return f"{self.target}/{self.cell}.py"
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class _Titled:
+    title: str
+    about: str
+    listing: Direction
+
+
+def emit(programs: Programs, target: Target) -> Source:
+    """Return the generated file of a cell for a target.
+
+    Raises InternalError if the text is not Python or leaves the allow-list.
+    """
+    cell = programs.cell
+    forward, reverse = direction(programs.forward, ""), direction(programs.reverse, "_vjp")
+    used = functions_used(_expressions(programs))
+    text = (
+        _environment()
+        .get_template(target.template)
+        .render(
+            argument=cell.name,
+            digest=digest(cell),
+            heading=f"{printable(cell.title)}, for the target `{target.name}`.",
+            summary=_summary(programs),
+            imports=_imports(target, (forward, reverse), used),
+            layout=_layout(programs, forward.arrays, reverse.arrays),
+            definitions=definitions(used),
+            directions=(
+                _Titled("Forward", _about(programs.forward), forward),
+                _Titled("Reverse", _about(programs.reverse), reverse),
+            ),
+        )
+    )
+    require_allowed(text, f"{target.name}/{cell.identifier}.py")
+    return Source(cell.identifier, target.name, text)
+
+
+def digest(cell: Cell) -> str:
+    """Return the SHA-256 of what a cell means: comments and layout of its spec do not count."""
+    return hashlib.sha256(repr(cell).encode()).hexdigest()
+
+
+def printable(text: str) -> str:
+    """Return free text so that it can stand in a docstring or a comment and nowhere leave it."""
+    kept = "".join(char if char.isprintable() else " " for char in text)
+    return kept.replace("\\", "/").replace('"', "'")
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("gatewright.emit", "templates"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+
+
+def _expressions(programs: Programs) -> list[Expr]:
+    found: list[Expr] = []
+    for program in (programs.forward, programs.reverse):
+        found += [item.expr for item in program.statements() if isinstance(item, Assign)]
+        found += [item.expr for item in program.outers if isinstance(item, Reduction)]
+    return found
+
+
+def _summary(programs: Programs) -> list[str]:
+    cell = programs.cell
+    lines = [f"    {printable(str(equation))}" for equation in cell.equations]
+    named = [f"{choice.name} is {choice.chosen}" for choice in cell.choices]
+    named += [f"{constant.name} is {constant.value!r} unless given" for constant in cell.constants]
+    if named:
+        lines += ["", *(f"Here {name}." for name in named)]
+    lines += ["", f"Output: {cell.output}. A prime marks the next value of a state."]
+    return lines
+
+
+def _about(program: Program) -> str:
+    return f"{program.operations} elementwise operations per row and unit, and its matrix products."
+
+
+def _imports(target: Target, directions: tuple[Direction, ...], used: tuple[str, ...]) -> list[str]:
+    routines = [routine for each in directions for routine in each.drivers]
+    text = "\n".join(line for routine in routines for line in routine.body)
+    called = {name for name in _DRIVERS if f" {name}(" in text}
+    always = {"device", "driver", "rows"} | (set(target.provides) - set(_DRIVERS))
+    sums = {"units"} if any(each.sums for each in directions) else set()
+    names = sorted({*called, *always, *sums, *primitives(used)})
+    return [
+        *imported(f"gatewright.runtime.{target.name}", names),
+        "from gatewright.runtime.layout import Layout",
+    ]
+
+
+def _layout(
+    programs: Programs, forward: tuple[Array, ...], reverse: tuple[Array, ...]
+) -> list[str]:
+    cell = programs.cell
+
+    def shapes(variables: tuple[Variable, ...]) -> dict[str, tuple[str, ...]]:
+        return {variable.name: variable.dims for variable in variables}
+
+    def places(arrays: tuple[Array, ...]) -> dict[str, tuple[str, ...]]:
+        return {array.name: (array.place, *array.dims) for array in arrays}
+
+    output = place(programs.forward)[programs.forward.results[0]]
+    fields: tuple[tuple[str, object], ...] = (
+        ("cell", cell.identifier),
+        ("inputs", shapes(cell.inputs)),
+        ("states", shapes(cell.states)),
+        ("parameters", shapes(cell.parameters)),
+        ("constants", {constant.name: constant.value for constant in cell.constants}),
+        ("output", (output.array, output.offset)),
+        ("forward", places(forward)),
+        ("reverse", places(reverse)),
+    )
+    lines = ["LAYOUT = Layout("]
+    for name, value in fields:
+        lines += literal(f"{name}=", value, 4)
+    return [*lines, ")"]

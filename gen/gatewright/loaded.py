@@ -1,0 +1,141 @@
+"""Spec or name -> LoadedCell: the door through which Python programs use a cell.
+
+A LoadedCell shows itself (`repr`, LaTeX, HTML), makes parameters and states as plain dicts of
+arrays by the spec's names, and compiles kernels for a target and a precision.
+
+Why a thin object over the stages: everything it does is one call of a stage's function, so what a
+notebook shows and what the command line prints cannot differ.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gatewright.language.cell import Cell
+from gatewright.runtime.validate import ArgumentError, Array, checked_size
+
+if TYPE_CHECKING:
+    from gatewright.program.compile import Programs
+    from gatewright.runtime.kernels import Kernels
+
+KERNEL_TARGETS = ("cpu", "cuda", "reference")
+
+
+def load(cell: str | PathLike[str], **settings: str | float) -> LoadedCell:
+    """Return a cell of the catalogue by name, or one of your own by the path of its YAML file.
+
+    `settings` give other values to the cell's constants (`beta=0.5`) and choices
+    (`activation="relu"`). Raises SpecError, which shows the place, if the spec has a mistake.
+    """
+    from gatewright.language import catalogue
+
+    choices = {name: value for name, value in settings.items() if isinstance(value, str)}
+    constants = {name: float(v) for name, v in settings.items() if not isinstance(v, str)}
+    return LoadedCell(catalogue.load(str(cell), choices=choices, constants=constants))
+
+
+@dataclass(frozen=True)
+class LoadedCell:
+    """A cell ready to be used; `cell` is what the language stage knows of it."""
+
+    cell: Cell
+
+    @cached_property
+    def programs(self) -> Programs:
+        """The forward Program and its reverse."""
+        from gatewright.program.compile import compile_cell
+
+        return compile_cell(self.cell)
+
+    def __repr__(self) -> str:
+        return str(self.cell)
+
+    def _repr_latex_(self) -> str:
+        from gatewright.language.latex import cell_latex
+
+        return cell_latex(self.cell)
+
+    def _repr_html_(self) -> str:
+        from gatewright.language.mathml import cell_mathml
+
+        return cell_mathml(self.cell)
+
+    def init(self, *, seed: int = 0, dtype: str = "float32", **sizes: int) -> dict[str, Array]:
+        """Return new parameters for the given sizes, such as `init(input=3, hidden=4)`.
+
+        Every entry is drawn evenly from plus or minus 1 / sqrt(hidden), as PyTorch does; a
+        parameter's numbers depend on the seed, its own name and its shape alone. Raises
+        ArgumentError if a size is missing, unknown or not positive.
+        """
+        known = self._sizes(sizes)
+        widest = [known[dim] for state in self.cell.states for dim in state.dims]
+        bound = 1.0 / np.sqrt(widest[0])
+        found = {}
+        for variable in self.cell.parameters:
+            stream = np.random.default_rng([seed, zlib.crc32(variable.name.encode())])
+            shape = tuple(known[dim] for dim in variable.dims)
+            found[variable.name] = np.asarray(stream.uniform(-bound, bound, shape), _real(dtype))
+        return found
+
+    def zero_state(self, *, batch: int, dtype: str = "float32", **sizes: int) -> dict[str, Array]:
+        """Return all states as zeros [batch, dim], such as `zero_state(batch=2, hidden=4)`."""
+        rows = int(batch)
+        dims = {dim for state in self.cell.states for dim in state.dims}
+        known = {dim: checked_size(dim, size) for dim, size in sizes.items() if dim in dims}
+        if missing := sorted(dims - set(known)):
+            raise ArgumentError(f"give a size for {', '.join(missing)}")
+        return {
+            state.name: np.zeros((rows, *(known[dim] for dim in state.dims)), _real(dtype))
+            for state in self.cell.states
+        }
+
+    def source(self, target: str = "cpu") -> str:
+        """Return the text of the generated file for `cpu` or `cuda`."""
+        from gatewright.emit.source import TARGETS, emit
+
+        if target not in TARGETS:
+            raise ArgumentError(f"`target` must be one of {', '.join(TARGETS)}; got {target!r}")
+        return emit(self.programs, TARGETS[target]).text
+
+    def compile(self, target: str = "cpu", dtype: str = "float32") -> Kernels:
+        """Return the kernels for a target (`cpu`, `cuda`, `reference`) and precision.
+
+        `reference` interprets the Programs with NumPy: slow, and right by reading.
+        """
+        _real(dtype)
+        constants = {constant.name: constant.value for constant in self.cell.constants}
+        if target == "reference":
+            from gatewright.verify.reference import ReferenceKernels
+
+            return ReferenceKernels(self.programs, dtype, constants)
+        from gatewright.runtime.kernels import HostMemory, Kernels, Memory
+        from gatewright.runtime.load import load_module
+
+        memory: Memory = HostMemory()
+        text = self.source(target)
+        if target == "cuda":
+            from gatewright.runtime.cuda import DeviceMemory
+
+            memory = DeviceMemory()
+        return Kernels(load_module(text, target, dtype), memory, constants)
+
+    def _sizes(self, sizes: Mapping[str, Any]) -> dict[str, int]:
+        dims = self.cell.dims
+        if unknown := [name for name in sizes if name not in dims]:
+            raise ArgumentError(f"no dimension `{unknown[0]}`; this cell has {', '.join(dims)}")
+        if missing := [dim for dim in dims if dim not in sizes]:
+            raise ArgumentError(f"give a size for {', '.join(missing)}")
+        return {dim: checked_size(dim, sizes[dim]) for dim in dims}
+
+
+def _real(dtype: str) -> np.dtype[Any]:
+    if str(dtype) not in ("float32", "float64"):
+        raise ArgumentError(f"`dtype` must be float32 or float64; got {dtype!r}")
+    return np.dtype(dtype)

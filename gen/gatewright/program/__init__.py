@@ -1,0 +1,1 @@
+"""Cell -> Programs: lower a cell, derive its reverse, split both into sections and stages."""

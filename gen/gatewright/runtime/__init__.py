@@ -1,0 +1,1 @@
+"""Source -> Module -> Kernels: load a generated file, validate arguments, run its routines."""

@@ -1,0 +1,34 @@
+"""What generated CPU files import: decorators, matrix products and scalar primitives for Numba.
+
+`device`, `rows`, `units` and `driver` compile a function with NumPy's rules for division and
+without the interpreter lock. The products take tuples of arrays: gates that share an operand come
+as one call, which is where tiles that hold all gates of a unit belong.
+
+Why no `fastmath`: it would make NaN checks vanish. Only the products may contract and reassociate,
+because a dot product has no order that the equations promise.
+"""
+
+from __future__ import annotations
+
+from math import cos, exp, log, log1p, sin, sqrt, tanh
+
+from gatewright.runtime.cpu.compiled import device, driver, rows, units
+from gatewright.runtime.cpu.products import outer, outer_more, product, product_transposed
+
+__all__ = [
+    "cos",
+    "device",
+    "driver",
+    "exp",
+    "log",
+    "log1p",
+    "outer",
+    "outer_more",
+    "product",
+    "product_transposed",
+    "rows",
+    "sin",
+    "sqrt",
+    "tanh",
+    "units",
+]
