@@ -45,8 +45,11 @@ class Freshness:
         return "\n".join([*lines, "run `gatewright generate` and commit what it writes"])
 
 
-def check(sources: Sequence[Source], folder: Path) -> Freshness:
-    """Compare the sources, which are all that `folder` should hold, with what it holds."""
+def check(sources: Sequence[Source], folder: Path, *, whole: bool = True) -> Freshness:
+    """Compare the sources with what `folder` holds.
+
+    With `whole`, they are all that it should hold, and other files are extra.
+    """
     texts = {source.path: source.text for source in sources}
     listed = read_manifest(folder)
     present = {
@@ -56,11 +59,12 @@ def check(sources: Sequence[Source], folder: Path) -> Freshness:
     }
     found = {path: _text(present[path]) for path in texts if path in present}
     stale = tuple(sorted(path for path, text in found.items() if text != texts[path]))
-    wanted = manifest_text({path: sha256(text) for path, text in texts.items()})
+    kept = {} if whole else listed
+    wanted = manifest_text(kept | {path: sha256(text) for path, text in texts.items()})
     manifest = folder / MANIFEST
     matches = manifest.is_file() and _text(manifest) == wanted
     missing = tuple(sorted(set(texts) - set(present)))
-    extra = tuple(sorted(set(present) - set(texts)))
+    extra = tuple(sorted(set(present) - set(texts))) if whole else ()
     return Freshness(
         stale=stale,
         missing=missing,

@@ -209,11 +209,11 @@ class _Lister:
         reductions = [item for item in self.program.outers if isinstance(item, Reduction)]
         dims = tuple(dict.fromkeys(item.dim for item in reductions))
         found = []
-        for dim in dims:
+        for number, dim in enumerate(dims, start=1):
             items = [item for item in reductions if item.dim == dim]
             reads = tuple(dict.fromkeys(name for item in items for name in item.reads))
             targets = tuple(item.target.name for item in items)
-            name = "sums" if len(dims) == 1 else f"sums_{dim}"
+            name = "sums" if len(dims) == 1 else f"sums_{number}"
             rows = [n for n in reads if self.placed[n].place != PARAMETER]
             found.append(
                 Sums(

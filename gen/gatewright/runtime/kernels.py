@@ -38,6 +38,9 @@ class Memory(Protocol):
     def upload(self, array: Array) -> Any:
         """Return the target's copy of an array; it may be the array itself."""
 
+    def write(self, target: Any, array: Array) -> None:
+        """Copy an array into a target's array of the same shape."""
+
     def download(self, array: Any) -> Array:
         """Return a NumPy array with the contents of a target's array."""
 
@@ -55,6 +58,10 @@ class HostMemory:
     def upload(self, array: Array) -> Array:
         """Return the array itself."""
         return array
+
+    def write(self, target: Array, array: Array) -> None:
+        """Copy an array into another."""
+        target[...] = array
 
     def download(self, array: Array) -> Array:
         """Return the array itself."""
@@ -137,7 +144,7 @@ class Kernels:
         values |= {name: self._memory.upload(array) for name, array in inputs.items()}
         self._allocate(self.layout.forward, sizes, values)
         for name, array in initial.items():
-            values[name][0] = self._memory.upload(array)
+            self._memory.write(values[name][0], array)
         self._call("before", values)
         self._call("sequence", values | {"T": sizes["T"]})
         self._call("after", values)
@@ -158,7 +165,7 @@ class Kernels:
         final = self._checked_states("cotangents of states", ct_state, sizes)
         self._allocate(self.layout.reverse, sizes, values)
         for name, array in final.items():
-            values[f"d_{name}"][sizes["T"]] = self._memory.upload(array)
+            self._memory.write(values[f"d_{name}"][sizes["T"]], array)
         self._call("before_vjp", values)
         self._call("sequence_vjp", values | {"T": sizes["T"]})
         self._call("after_vjp", values)

@@ -1,0 +1,90 @@
+"""Arguments -> exit code: the commands, and what becomes of every exception.
+
+Exit codes: 0 fine; 1 the answer is no; 2 bad input; 3 a backend or extra is missing;
+4 inconclusive; 70 our bug; 130 interrupted.
+
+Why one place for exceptions: a command then only says what it does, and no path can end in a
+traceback that the author of a spec would have to read.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from gatewright import __version__
+from gatewright.cli.doctor import doctor
+from gatewright.cli.generate import generate
+from gatewright.cli.grad import grad
+from gatewright.cli.output import print_json
+from gatewright.cli.spec_commands import check, explain, fmt, new
+from gatewright.cli.view_commands import list_cells, show
+
+FINE, NO, BAD_INPUT, MISSING, INCONCLUSIVE, BUG, INTERRUPTED = 0, 1, 2, 3, 4, 70, 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, "--version", prog_name="gatewright")
+def commands() -> None:
+    """Recurrent cells from YAML to checked kernels.
+
+    A CELL is the name of a cell in the catalogue (`gatewright list`) or the path of a YAML file.
+    """
+
+
+for command in (new, check, fmt, list_cells, show, generate, grad, explain, doctor):
+    commands.add_command(command)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; every mistake ends in a sentence on stderr."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = commands.main(given, prog_name="gatewright", standalone_mode=False)
+        sys.stdout.flush()
+        return int(code or FINE)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return BAD_INPUT
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader has gone; what Python would flush at exit must not raise again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FINE
+    except Exception as error:  # every way out ends in a sentence
+        return _report(error, as_json="--json" in given)
+
+
+def _report(error: Exception, as_json: bool) -> int:
+    from gatewright.emit.write import OutputError
+    from gatewright.language.diagnostics import SpecError
+    from gatewright.runtime.errors import BackendMissingError
+    from gatewright.runtime.validate import ArgumentError
+
+    if isinstance(error, SpecError):
+        if as_json:
+            print_json(diagnostics=error.to_json())
+        click.echo(str(error), err=True)
+        return BAD_INPUT
+    if isinstance(error, ArgumentError | OutputError):
+        click.echo(f"error: {error}", err=True)
+        return BAD_INPUT
+    if isinstance(error, BackendMissingError):
+        click.echo(f"error: {error}", err=True)
+        return MISSING
+    if os.environ.get("GATEWRIGHT_DEBUG"):
+        raise error
+    click.echo(
+        f"error: this is a bug in gatewright, not in your spec: {type(error).__name__}: {error}\n"
+        "     = help: please report it with the command you ran and what `gatewright doctor` "
+        "prints; GATEWRIGHT_DEBUG=1 shows the traceback",
+        err=True,
+    )
+    return BUG

@@ -1,0 +1,118 @@
+"""Commands on spec files alone: new, check, fmt, explain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from gatewright.cli.output import print_json
+
+
+def spec_files(given: Sequence[str]) -> tuple[str, ...]:
+    """Return the specs named, or those of `specs/` here, or else the whole catalogue."""
+    from gatewright.language import catalogue
+
+    if given:
+        return tuple(given)
+    here = sorted(str(path) for path in Path("specs").glob("*.yaml"))
+    return tuple(here) or catalogue.names()
+
+
+@click.command()
+@click.argument("name")
+@click.option("--dir", "folder", default=".", help="Where to write NAME.yaml.")
+@click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
+def new(name: str, folder: str, force: bool) -> None:
+    """Write NAME.yaml, a small commented cell that checks clean, to start from."""
+    from gatewright.emit.write import OutputError, write_one
+    from gatewright.language.new_cell import template
+
+    text = template(name)
+    path = Path(folder) / f"{name}.yaml"
+    if not Path(folder).is_dir():
+        raise OutputError(f"there is no folder {folder}")
+    if path.exists() and not force:
+        raise OutputError(f"{path} exists; choose another name, or overwrite it with --force")
+    write_one(path, text)
+    click.echo(f"wrote {path}; next: gatewright check {path} && gatewright grad {path}")
+
+
+@click.command()
+@click.argument("specs", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def check(specs: tuple[str, ...], as_json: bool) -> int:
+    """Read and resolve specs: names, shapes, order. Without SPECS, all of them."""
+    from gatewright.language import catalogue
+    from gatewright.language.diagnostics import SpecError
+
+    diagnostics: list[dict[str, object]] = []
+    checked = []
+    for spec in spec_files(specs):
+        try:
+            cell = catalogue.load(spec)
+            checked.append(cell.name)
+            if not as_json:
+                click.echo(f"{spec}: fine ({len(cell.equations)} equations)")
+        except SpecError as error:
+            diagnostics += error.to_json()
+            click.echo(f"{error}\n", err=True)
+    if as_json:
+        print_json(checked=checked, diagnostics=diagnostics)
+    return 2 if diagnostics else 0
+
+
+@click.command()
+@click.argument("specs", nargs=-1)
+@click.option("--check", "only_check", is_flag=True, help="Change nothing; exit 1 if one would.")
+@click.option("--diff", "with_diff", is_flag=True, help="Show what changes; implies --check.")
+def fmt(specs: tuple[str, ...], only_check: bool, with_diff: bool) -> int:
+    """Write specs in house style; comments and meaning stay. Without SPECS, those in specs/."""
+    import difflib
+
+    from gatewright.emit.write import write_one
+    from gatewright.language.format import format_spec
+    from gatewright.language.shelf import spec_path
+    from gatewright.language.source_text import read_text
+
+    changed = 0
+    for spec in spec_files(specs):
+        path = spec_path(spec)
+        old = read_text(path)
+        text = format_spec(old, str(path))
+        if text == old:
+            continue
+        changed += 1
+        if with_diff:
+            lines = (old.splitlines(keepends=True), text.splitlines(keepends=True))
+            click.echo("".join(difflib.unified_diff(*lines, f"a/{path}", f"b/{path}")), nl=False)
+        elif only_check:
+            click.echo(f"{path}: would be formatted")
+        else:
+            write_one(path, text)
+            click.echo(f"{path}: formatted")
+    return 1 if changed and (only_check or with_diff) else 0
+
+
+@click.command()
+@click.argument("code", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def explain(code: str | None, as_json: bool) -> None:
+    """Explain an error code such as E0301; without CODE, list them."""
+    from gatewright.language.codes import CODES
+
+    if code is None:
+        if as_json:
+            print_json(codes=[{"code": name, "title": row.title} for name, row in CODES.items()])
+        else:
+            click.echo("\n".join(f"{name}  {row.title}" for name, row in CODES.items()))
+        return
+    row = CODES.get(code.upper())
+    if row is None:
+        raise click.UsageError(f"there is no error {code}; `gatewright explain` lists them")
+    if as_json:
+        fields = {"title": row.title, "explanation": row.explanation, "example": row.example}
+        print_json(code=code.upper(), **fields)
+        return
+    click.echo(f"{code.upper()}: {row.title}\n\n{row.explanation}\n\n{row.example}")

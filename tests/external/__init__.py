@@ -1,0 +1,1 @@
+"""Agreement with programs and numbers that other people wrote."""

@@ -1,0 +1,1 @@
+"""What the kernels are compared with: written from the papers, never from `specs/`."""

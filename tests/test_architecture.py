@@ -1,0 +1,121 @@
+"""The house: imports run one way, libraries have one door, files stay small, starting is light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "gen" / "gatewright"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+# What each folder may import of the package; the command line may import everything.
+MAY_IMPORT = {
+    "language": {"language", "resources"},
+    "program": {"program", "language"},
+    "emit": {"emit", "program", "language"},
+    "runtime": {"runtime"},
+    "verify": {"verify", "program", "language", "runtime", "emit"},
+}
+
+# Each third-party library and the only places that may import it.
+DOORS = {
+    "yaml": {"language/yaml_nodes.py"},
+    "jinja2": {"emit/source.py"},
+    "click": {"cli"},
+    "sympy": {"verify"},
+    "scipy": {"verify"},
+    "numba": {"runtime", "cli/doctor.py"},
+    "llvmlite": {"runtime", "cli/doctor.py"},
+    "cuda": {"runtime/cuda"},
+    "numpy": {"runtime", "verify", "loaded.py"},
+    "torch": set(),
+    "onnx": set(),
+}
+
+BANNED_CALLS = {
+    "eval", "exec", "sympify", "parse_expr", "lambdify", "simplify", "nsimplify", "equals",
+    "safe_load", "full_load", "unsafe_load", "system", "popen",
+}  # fmt: skip
+SILENT = {"utils", "util", "helpers", "helper", "common", "base", "misc", "core", "manager"}
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{relative(path)}: relative import"
+            yield node.module or ""
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_imports_run_one_way(path: Path) -> None:
+    folder = relative(path).split("/")[0]
+    if folder not in MAY_IMPORT:
+        return
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] == "gatewright" and len(parts) > 1:
+            assert parts[1] in MAY_IMPORT[folder], f"{relative(path)} imports {name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_a_library_has_one_door(path: Path) -> None:
+    for name in imports(path):
+        doors = DOORS.get(name.split(".")[0])
+        if doors is not None:
+            inside = any(relative(path) == d or relative(path).startswith(f"{d}/") for d in doors)
+            assert inside, f"{relative(path)} imports {name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_files_and_functions_stay_small_and_say_what_they_are(path: Path) -> None:
+    text = path.read_text()
+    tree = ast.parse(text)
+    assert len(text.splitlines()) <= 400
+    assert path.stem not in SILENT
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or 0) - node.lineno + 1
+            assert length <= 50, f"{node.name} has {length} lines"
+    assert ast.get_docstring(tree), "no module docstring"
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_text_is_never_executed(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            function = node.func
+            name = function.id if isinstance(function, ast.Name) else (
+                function.attr if isinstance(function, ast.Attribute) else ""
+            )  # fmt: skip
+            allowed = name == "exec" and relative(path) == "runtime/load.py"
+            assert allowed or name not in BANNED_CALLS, f"{relative(path)} calls {name}"
+
+
+HEAVY = {"sympy", "numba", "numpy", "scipy", "jinja2", "torch", "jax", "onnx", "yaml"}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import gatewright",
+        "from gatewright.cli.app import run; run(['--help'])",
+        "from gatewright.cli.app import run; run(['--version'])",
+        "from gatewright.cli.app import run; run(['grad', '--help'])",
+    ],
+)
+def test_starting_imports_nothing_heavy(code: str) -> None:
+    probe = f"{code}\nimport sys; print('LOADED', *sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split("LOADED ")[1].split())
+    assert not loaded & HEAVY
