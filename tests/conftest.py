@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import cache
 
@@ -27,3 +28,35 @@ def kernels_of() -> KernelsOf:
         return _kernels(cell, dtype, fill)
 
     return kernels
+
+
+# With GATEWRIGHT_REQUIRE_PEERS set, as in continuous integration, a test may be skipped only for
+# want of a GPU: a peer that failed to install must not turn its tests into silence.
+REQUIRE_PEERS = bool(os.environ.get("GATEWRIGHT_REQUIRE_PEERS"))
+NEEDS_DEVICE = "needs a CUDA device"
+_unexpected: list[str] = []
+
+
+def _note_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if report.skipped and NEEDS_DEVICE not in str(report.longrepr):
+        _unexpected.append(f"{report.nodeid}: {report.longrepr}")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    _note_skip(report)
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    _note_skip(report)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if REQUIRE_PEERS:
+        for line in _unexpected:
+            terminalreporter.write_line(f"skipped where nothing may be: {line}", red=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if REQUIRE_PEERS and _unexpected and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

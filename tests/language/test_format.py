@@ -123,7 +123,9 @@ def test_long_equations_are_wrapped_before_a_sum() -> None:
     assert cell(write_spec(cell(text))) == cell(text)
 
 
-@pytest.mark.parametrize("title", ["a: b", "# a", "- a", "{{ 7*7 }}", '"""', "~", "a \\ b", "é ⊙", "'"])
+@pytest.mark.parametrize(
+    "title", ["a: b", "# a", "- a", "{{ 7*7 }}", '"""', "~", "a \\ b", "é ⊙", "'", "a, b"]
+)
 def test_titles_are_quoted_where_yaml_would_misread_them(title: str) -> None:
     import json
 

@@ -11,7 +11,7 @@ from gatewright.language.diagnostics import Diagnostic, Span, SpecError
 from gatewright.language.reader import read, read_spec_text
 from gatewright.language.source_text import decode
 
-from .corpus import Case, cell, edited, equation, rejected, refusal, shown
+from .corpus import Case, cell, edited, equation, refusal, rejected, shown
 
 
 @pytest.mark.parametrize("case", rejected(), ids=lambda case: case.name)
@@ -36,6 +36,14 @@ def test_every_mistake_is_reported_with_its_place(case: Case) -> None:
         (edited(l1="cell: " + "g" * 5000), "1:7", "E0114", "cell name 'ggg"),
         (edited(l1="cell: gr\ru"), "1:9", "E0003", "invisible or control character U+000D"),
         (edited(l2="title: " + "x " * 150), "2:8", "E0113", "the title has 299 characters"),
+        (
+            edited(
+                l8="\n".join(f"  {','.join(f'p{i}_{j}' for j in range(9))}: []" for i in range(99))
+            ),
+            "6:3",
+            "E0125",
+            "`parameters` declares 895 names; the limit is 256",
+        ),
         (equation("1" * 10_000), "10:6", "E0204", "malformed number"),
         (equation(" + ".join(["h"] * 10_000)), "10:516", "E0209", "the equation is too long"),
         (equation("(" * 300 + "h" + ")" * 300), "10:70", "E0208", "nested more than 64"),
@@ -218,5 +226,5 @@ def test_yes_and_no_are_names() -> None:
 
 
 def test_hostile_text_stays_text() -> None:
-    spec = read_spec_text(edited(l2="title: '{{ 7*7 }} \"\"\" <script>'"))
+    spec = read_spec_text(edited(l2='title: \'{{ 7*7 }} """ <script>\''))
     assert spec.title == '{{ 7*7 }} """ <script>'

@@ -57,8 +57,8 @@ def _processor() -> dict[str, str]:
         "processor": str(llvm.get_host_cpu_name()),
         "vector units": ", ".join(wide) or "none known",
         "cores": str(os.cpu_count()),
-        "numba threading": str(config.THREADING_LAYER),
-        "SVML": "operational" if config.USING_SVML else "not operational",
+        "numba threading": str(getattr(config, "THREADING_LAYER", "unknown")),
+        "SVML": "operational" if getattr(config, "USING_SVML", False) else "not operational",
     }
 
 

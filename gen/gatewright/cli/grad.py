@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -82,11 +83,11 @@ def certify_and_print(
     """Certify every variant of the specs, print the result, return the exit code."""
     wanted = list(_jobs(specs, targets, dtypes))
     workers = workers or os.cpu_count() or 1
+    stderr = sys.stderr
+    found: dict[Job, Done] = {}
     with click.progressbar(
-        length=len(wanted), label="certifying", file=click.get_text_stream("stderr"),
-        hidden=not click.get_text_stream("stderr").isatty(),
-    ) as bar:  # fmt: skip
-        found: dict[Job, Done] = {}
+        length=len(wanted), label="certifying", file=stderr, hidden=not stderr.isatty()
+    ) as bar:
         for job, done in _certified(wanted, workers):
             found[job] = done
             bar.update(1)
@@ -146,9 +147,15 @@ def _certify(job: Job) -> Done:
     from gatewright.verify.certificate import certify
 
     loaded = load(job.spec, **dict(job.choices))
-    certificate = certify(loaded.programs, job.target, job.dtype)
+    certificate = certify(
+        loaded.cell,
+        lambda dtype: loaded.compile(job.target, dtype),
+        job.target,
+        job.dtype,
+        loaded.programs,
+    )
     simulated = job.target == "cuda" and bool(os.environ.get(SIMULATE))
-    return Done(str(certificate), {**certificate.to_json(), "simulated": simulated})
+    return Done(str(certificate), {**certificate.as_dict(), "simulated": simulated})
 
 
 def _print(certificates: Sequence[Done]) -> None:
@@ -158,7 +165,7 @@ def _print(certificates: Sequence[Done]) -> None:
     for done in certificates:
         found = done.json
         target = f"{found['target']} (simulated)" if found["simulated"] else str(found["target"])
-        worst = f"{found['worst']:.1e}" if found["worst"] is not None else "-"
+        worst = f"{found['worst']:.1e}" if found["worst"] is not None else "not finite"
         cell, dtype = str(found["cell"]), str(found["dtype"])
         rows.append((cell, target, dtype, coloured(done.verdict), worst, str(found["where"])))
     click.echo(table(("cell", "target", "dtype", "verdict", "worst error", "where"), rows))

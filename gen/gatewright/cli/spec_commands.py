@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from gatewright.cli.output import print_json
+from gatewright.resources import PACKAGE
 
 
 def spec_files(given: Sequence[str]) -> tuple[str, ...]:
@@ -29,7 +31,9 @@ def new(name: str, folder: str, force: bool) -> None:
     from gatewright.emit.write import OutputError, write_one
     from gatewright.language.new_cell import template
 
-    text = template(name)
+    # Editors find the schema by a path relative to the file.
+    schema = os.path.relpath(PACKAGE / "cell.schema.json", Path(folder).resolve())
+    text = template(name, Path(schema).as_posix())
     path = Path(folder) / f"{name}.yaml"
     if not Path(folder).is_dir():
         raise OutputError(f"there is no folder {folder}")
@@ -112,7 +116,6 @@ def explain(code: str | None, as_json: bool) -> None:
     if row is None:
         raise click.UsageError(f"there is no error {code}; `gatewright explain` lists them")
     if as_json:
-        fields = {"title": row.title, "explanation": row.explanation, "example": row.example}
-        print_json(code=code.upper(), **fields)
+        print_json(code=row.code, title=row.title, explanation=row.text, example=row.example)
         return
-    click.echo(f"{code.upper()}: {row.title}\n\n{row.explanation}\n\n{row.example}")
+    click.echo(str(row))

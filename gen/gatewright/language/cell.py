@@ -66,8 +66,7 @@ class Equation:
 class Cell:
     """A recurrent cell: declarations, equations in order, the output and which values are gates.
 
-    `variant` is the name a non-default choice adds to the cell's name (`elman_relu`), and
-    `digest` the SHA-256 of the spec's meaning: it does not change with comments or layout.
+    `variant` is what a non-default choice adds to the cell's name: `relu` in `elman_relu`.
     """
 
     name: str

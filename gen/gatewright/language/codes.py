@@ -195,7 +195,7 @@ E0407 division by zero
     > z: h / 0
 E0409 a next value of the wrong shape
     The next value of a state has the state's own shape.
-    > h': W @ h
+    > h': x
 E0410 an output that is a scalar
     The output is a vector.
     > output: k
@@ -210,6 +210,11 @@ E0503 an unknown cell
     > gatewright show lstn
 E0504 a file named unlike its cell
     In the catalogue, `NAME.yaml` holds the cell NAME.
+E0505 two specs for one generated file
+    A generated file is called after its cell and what was chosen in it; two specs given together
+    must not come to the same name.
+E0505 two cells of one name
+    Files are named by their cell, so two specs cannot be generated into one folder under one name.
 """
 
 

@@ -127,6 +127,10 @@ def parameters(context: Context, node: Node) -> tuple[Declared, ...]:
                 _repeated(context, name, first, "parameters")
             elif dims is not None:
                 result.append(Declared(name, dims))
+    if len(result) > MAX_ENTRIES:
+        message = f"`parameters` declares {len(result)} names; the limit is {MAX_ENTRIES}"
+        context.found.add("E0125", message, node.span, "a cell this large is not one cell")
+        return ()
     return tuple(result)
 
 

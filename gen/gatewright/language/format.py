@@ -26,8 +26,7 @@ from gatewright.language.yaml_nodes import Listing, Mapping, Node, Scalar
 def format_spec(text: str, file: str = "spec.yaml") -> str:
     """Return a spec in house style. Raises SpecError if the text is not a spec."""
     spec = read_spec_text(text, file)
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
-    result = _Formatter(text, document(text, file)).formatted()
+    result = _Formatter(spec.source, document(spec.source, file)).formatted()
     if str(read_spec_text(result, file)) != str(spec):
         raise InternalError(f"formatting {file} would change its meaning")
     return result
@@ -72,7 +71,7 @@ class _Formatter:
         head = f"{key.text}:"
         if isinstance(value, Scalar):
             before = self.inner(key, value)
-            text = layout.scalar(_words(key.text, value.text))
+            text = layout.line(_words(key.text, value.text))
             return before + layout.aligned([Line(f"{head} {text}", self.ending(value))])
         if value.flow:
             before = self.inner(key, value)
@@ -97,11 +96,9 @@ class _Formatter:
 
     def ending(self, value: Node) -> str:
         """Step behind a value and return the comment on its last line."""
-        last = value.span.end_line
-        block = isinstance(value, Scalar) and value.style in ("|", ">")
-        if block and value.span.end_column == 1:
-            last -= 1
-        self.line = last + 1
+        # YAML counts the empty lines after a block as part of it.
+        written = self.lines.text[value.start : value.end].rstrip()
+        self.line = value.span.line + written.count("\n") + 1
         if isinstance(value, Scalar):
             return comment_after(value, self.lines)
         return _comment(self.lines.rest(value.end))
@@ -165,7 +162,7 @@ def write_spec(cell: Cell) -> str:
 
     A variant is written as a cell of its own, with what it chose as the default.
     """
-    lines = [f"cell: {cell.identifier}", f"title: {layout.scalar(cell.title)}"]
+    lines = [f"cell: {cell.identifier}", f"title: {layout.line(cell.title)}"]
     if cell.cite:
         lines.append(f"cite: {layout.listing(cell.cite)}")
     lines.append(f"inputs: {_vectors(cell.inputs)}")

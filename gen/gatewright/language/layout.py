@@ -15,7 +15,9 @@ from dataclasses import dataclass
 WIDTH = 100
 INDENT = "  "
 # Text that YAML reads back as it stands, in block and in flow style.
-_PLAIN = re.compile(r"[A-Za-z0-9(](?:[^\[\]{},#:&*!|>%@`\"\\\t]|:(?=[^\s,\[\]{}]))*")
+_PLAIN = re.compile(r"[A-Za-z0-9(](?:[^\[\]{},#:&*!|>%@`\"\\\t\n]|:(?=[^\s,\[\]{}]))*")
+# Only the flow style ends a value at a comma.
+_PLAIN_LINE = re.compile(r"[A-Za-z0-9(](?:[^\[\]{}#:&*!|>%@`\"\\\t\n]|:(?=[^\s,\[\]{}]))*")
 _SIGN = re.compile(r" [+-] ")
 
 
@@ -29,9 +31,14 @@ class Line:
 
 def scalar(text: str) -> str:
     """Write a value so that YAML reads the same text back: plain if it can be, else quoted."""
-    if _PLAIN.fullmatch(text) and text == text.strip() and "\n" not in text:
+    if _PLAIN.fullmatch(text) and text == text.strip():
         return text
     return json.dumps(text, ensure_ascii=False)
+
+
+def line(text: str) -> str:
+    """Write a value that has its line to itself."""
+    return text if _PLAIN_LINE.fullmatch(text) and text == text.strip() else scalar(text)
 
 
 def listing(items: Iterable[str]) -> str:

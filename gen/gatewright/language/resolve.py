@@ -66,12 +66,11 @@ def _check_present(spec: Spec, found: Findings) -> None:
             found.add("E0112", message, spec.cell.span, f"add `{key}:`")
 
 
-def _check_equations(
-    spec: Spec, meant: Mapping[str, str], found: Findings
-) -> dict[str, Dims]:
+def _check_equations(spec: Spec, meant: Mapping[str, str], found: Findings) -> dict[str, Dims]:
     """Return the dimensions of every equation that has some; report what is wrong with each."""
     shapes: dict[str, Dims | None] = {
-        array.name.value: dims_of(array, meant) for array in (*spec.inputs, *spec.states, *spec.parameters)
+        array.name.value: dims_of(array, meant)
+        for array in (*spec.inputs, *spec.states, *spec.parameters)
     }
     shapes |= {constant.name.value: () for constant in spec.constants}
     arities = {choice.name.value: _arity(choice.options[0]) for choice in spec.choices}

@@ -27,16 +27,25 @@ def is_path(name: str) -> bool:
     return name.endswith(SUFFIXES) or "/" in name or "\\" in name
 
 
-def read_spec(name_or_path: str | Path) -> Spec:
-    """Return the spec of a catalogue cell or of a file. Raises SpecError."""
+def spec_path(name_or_path: str | Path) -> Path:
+    """Return the file of a catalogue cell, or the path itself. Raises SpecError for no cell."""
     name = str(name_or_path)
     if isinstance(name_or_path, Path) or is_path(name):
-        return read(name_or_path)
+        return Path(name_or_path)
     if not CELL_NAME.fullmatch(name) or name not in names():
         message = f"no cell {quoted(name)} in the catalogue"
         help = did_you_mean(name, names(), "give the path of a `.yaml` file for a cell of your own")
         raise SpecError([Diagnostic("E0503", message, None, help)])
-    spec = read(data_folder("specs") / f"{name}.yaml", f"specs/{name}.yaml")
+    return data_folder("specs") / f"{name}.yaml"
+
+
+def read_spec(name_or_path: str | Path) -> Spec:
+    """Return the spec of a catalogue cell or of a file. Raises SpecError."""
+    path = spec_path(name_or_path)
+    name = str(name_or_path)
+    if path == name_or_path or is_path(name):
+        return read(path)
+    spec = read(path, f"specs/{name}.yaml")
     if spec.cell.value != name:
         message = f"the file `{name}.yaml` holds the cell `{spec.cell.value}`"
         help = f"rename the file to `{spec.cell.value}.yaml` or the cell to `{name}`"

@@ -32,7 +32,7 @@ def read_text(path: str | Path, file: str = "") -> str:
         handle = os.open(path, flags)
     except (OSError, ValueError) as problem:
         reason = getattr(problem, "strerror", None) or str(problem)
-        help = "check the path, or list the catalogue's cells with `gatewright show`"
+        help = "check the path; `gatewright list` names the cells of the catalogue"
         raise _refused("E0004", f"cannot read {file!r}: {reason}", help) from None
     try:
         status = os.fstat(handle)
@@ -53,7 +53,7 @@ def decode(data: bytes, file: str) -> str:
     """Return checked text from the bytes of a spec."""
     _check_size(len(data))
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode("utf-8")
     except UnicodeDecodeError as problem:
         byte = data[problem.start]
         message = f"not valid UTF-8 at byte {problem.start} (0x{byte:02x})"
@@ -62,9 +62,9 @@ def decode(data: bytes, file: str) -> str:
 
 
 def check_text(text: str, file: str) -> str:
-    """Return text with `\\n` line ends; raise SpecError for each hidden character."""
+    """Return text with `\\n` line ends and no mark; raise SpecError for each hidden character."""
     _check_size(len(text.encode("utf-8", "surrogatepass")))
-    text = text.replace("\r\n", "\n")
+    text = text.removeprefix("\N{BYTE ORDER MARK}").replace("\r\n", "\n")
     if not any(map(is_hidden, text)):
         return text
     found = []

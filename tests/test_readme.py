@@ -1,0 +1,82 @@
+"""The README shows the repository as it is: its excerpts are the files' own text."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from gatewright.language.diagnostics import SpecError
+from gatewright.language.reader import read_spec_text
+from gatewright.language.resolve import resolve
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+EXCERPT = re.compile(r"<!-- (\S+)(?: (\w+))? -->\n```(\w+)\n(.*?)```", re.DOTALL)
+
+
+def function_text(path: str, name: str) -> str:
+    text = (ROOT / path).read_text()
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            return (ast.get_source_segment(text, node) or "") + "\n"
+    raise AssertionError(f"no function {name} in {path}")
+
+
+def without_comments(text: str) -> str:
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith("#"))
+
+
+def test_excerpts_are_the_files_own_text() -> None:
+    found = EXCERPT.findall(README)
+    assert len(found) == 3
+    for path, name, _, shown in found:
+        if name:
+            expected = function_text(path, name)
+        else:
+            expected = without_comments((ROOT / path).read_text())
+        assert shown == expected, f"README's excerpt of {path} {name} should be:\n{expected}"
+
+
+def test_there_are_two_commands_that_make_their_environment() -> None:
+    commands = re.findall(r"^python3 -m venv .*$", README, re.MULTILINE)
+    assert len(commands) == 2
+    assert "--grad" in commands[0]
+    assert "pytest" in commands[1]
+
+
+def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (example,) = re.findall(r"```python\n(import numpy.*?)```", README, re.DOTALL)
+    names: dict[str, object] = {}
+    exec(compile(example, "README.md", "exec"), names)  # noqa: S102
+    assert {"run", "gradients", "step"} <= names.keys()
+
+
+BROKEN = """cell: gru
+title: GRU
+cite: [cho2014learning]
+inputs: {x: input}
+states: {h: hidden}
+parameters:
+  W_z: [hidden, input]
+  U_z: [hidden, hidden]
+
+equations:
+  z: >-
+    sigmoid(W_z @ x
+      + Uz @ h)
+  h': z * h
+output: h'
+gates: [z]
+"""
+
+
+def test_the_error_shown_is_the_error_given() -> None:
+    with pytest.raises(SpecError) as caught:
+        resolve(read_spec_text(BROKEN, "specs/gru.yaml"))
+    shown = str(caught.value).split("\n\n")[0]
+    assert shown in README, shown
