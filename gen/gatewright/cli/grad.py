@@ -155,7 +155,22 @@ def _certify(job: Job) -> Done:
         loaded.programs,
     )
     simulated = job.target == "cuda" and bool(os.environ.get(SIMULATE))
-    return Done(str(certificate), {**certificate.as_dict(), "simulated": simulated})
+    found = certificate.as_dict()
+    del found["schema_version"]
+    return Done(str(certificate), {**found, **_worst(found["checks"]), "simulated": simulated})
+
+
+def _worst(checks: Sequence[dict[str, Any]]) -> dict[str, object]:
+    """Return the largest error of the comparisons, all relative to a scale, and where it is.
+
+    The check by differences is left out: its error is that of the differences, not of a kernel.
+    """
+    compared = [check for check in checks if check["name"] != "differences" and check["where"]]
+    infinite = [check for check in compared if check["error"] is None]
+    worst = max(infinite or compared, key=lambda check: check["error"] or 0.0, default=None)
+    if worst is None:
+        return {"worst": 0.0, "where": ""}
+    return {"worst": worst["error"], "where": f"{worst['name']}: {worst['where']}"}
 
 
 def _print(certificates: Sequence[Done]) -> None:
