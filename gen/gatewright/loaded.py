@@ -9,6 +9,7 @@ notebook shows and what the command line prints cannot differ.
 
 from __future__ import annotations
 
+import html
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gatewright.language.cell import Cell
+from gatewright.language.cell import Cell, declared
 from gatewright.runtime.validate import ArgumentError, Array, checked_size
 
 if TYPE_CHECKING:
@@ -60,12 +61,24 @@ class LoadedCell:
     def _repr_latex_(self) -> str:
         from gatewright.language.latex import cell_latex
 
-        return cell_latex(self.cell)
+        return f"$$\n{cell_latex(self.cell)}\n$$"
 
     def _repr_html_(self) -> str:
         from gatewright.language.mathml import cell_mathml
 
-        return cell_mathml(self.cell)
+        cell = self.cell
+        groups = (
+            ("inputs", cell.inputs),
+            ("states", cell.states),
+            ("parameters", cell.parameters),
+        )
+        rows = "".join(
+            f"<tr><th style='text-align: left'>{heading}</th>"
+            f"<td style='text-align: left'>{html.escape(declared(variables))}</td></tr>"
+            for heading, variables in groups
+        )
+        title = html.escape(f"{cell.identifier}: {cell.title}")
+        return f"<p><b>{title}</b></p>{cell_mathml(cell)}<table>{rows}</table>"
 
     def init(self, *, seed: int = 0, dtype: str = "float32", **sizes: int) -> dict[str, Array]:
         """Return new parameters for the given sizes, such as `init(input=3, hidden=4)`.

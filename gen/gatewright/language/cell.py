@@ -27,6 +27,14 @@ class Variable:
         return f"{self.name}: [{', '.join(self.dims)}]"
 
 
+def declared(variables: tuple[Variable, ...]) -> str:
+    """Write variables as a spec would, those of one shape together."""
+    shapes: dict[Dims, list[str]] = {}
+    for variable in variables:
+        shapes.setdefault(variable.dims, []).append(variable.name)
+    return "; ".join(f"{', '.join(names)}: [{', '.join(dims)}]" for dims, names in shapes.items())
+
+
 @dataclass(frozen=True)
 class Constant:
     """A named number that may be given another value when a cell is loaded."""
@@ -110,7 +118,7 @@ class Cell:
             ("states", self.states),
             ("parameters", self.parameters),
         ):
-            lines.append(f"  {heading:<11}{'; '.join(str(variable) for variable in variables)}")
+            lines.append(f"  {heading:<11}{declared(variables)}")
         for constant in self.constants:
             lines.append(f"  {'constant':<11}{constant.name} = {constant.value!r}")
         for choice in self.choices:

@@ -10,19 +10,63 @@ words, and not as a wrong number three stages later.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import Protocol
 
 from gatewright.language.cell import Dims, Variable
 from gatewright.language.diagnostics import InternalError
 from gatewright.language.expression import Binary, Call, walk
 from gatewright.language.functions import FUNCTIONS
-from gatewright.program.ir import SECTIONS, Assign, Elementwise, Outer, Product, Products, Role
+from gatewright.program.statements import (
+    SECTIONS,
+    Argument,
+    Assign,
+    Elementwise,
+    Outer,
+    Product,
+    Products,
+    Reduction,
+    Role,
+    Stage,
+    Statement,
+)
 
-if TYPE_CHECKING:
-    from gatewright.program.ir import Program, Reduction, Stage
+
+class Checked(Protocol):
+    """What legality reads of a Program."""
+
+    @property
+    def name(self) -> str:
+        """The Program's name."""
+
+    @property
+    def arguments(self) -> tuple[Argument, ...]:
+        """What it reads."""
+
+    @property
+    def outers(self) -> tuple[Outer | Reduction, ...]:
+        """Its sums over time and batch."""
+
+    @property
+    def carried(self) -> tuple[tuple[str, str], ...]:
+        """What one step hands to the next."""
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """What a caller gets."""
+
+    @property
+    def saved(self) -> tuple[str, ...]:
+        """What the reverse reads."""
+
+    def section(self, name: str) -> tuple[Stage, ...]:
+        """Return the stages of a section."""
+
+    def statements(self, *sections: str) -> Iterator[Statement]:
+        """Yield the statements of sections."""
 
 
-def require_legal(program: Program) -> None:
+def require_legal(program: Checked) -> None:
     """Raise InternalError naming the Program and the first rule it breaks."""
     try:
         defined = _check_arguments(program)
@@ -44,7 +88,7 @@ def _require(holds: bool, rule: str) -> None:
         raise _BrokenRuleError(rule)
 
 
-def _check_arguments(program: Program) -> dict[str, Variable]:
+def _check_arguments(program: Checked) -> dict[str, Variable]:
     defined: dict[str, Variable] = {}
     for argument in program.arguments:
         _define(argument.variable, defined)
@@ -131,7 +175,7 @@ def _check_outer(outer: Outer | Reduction, defined: dict[str, Variable]) -> None
     _define(outer.target, defined)
 
 
-def _check_ends(program: Program, defined: dict[str, Variable]) -> None:
+def _check_ends(program: Checked, defined: dict[str, Variable]) -> None:
     available = {
         target.name for item in program.statements("before", "step") for target in item.targets
     }
