@@ -1,8 +1,8 @@
 """Source -> files: write generated files so that no reader ever sees half of one.
 
-All files are staged beside their places and moved there with one rename each; the manifest, with the
-SHA-256 of every file, is moved last. An interrupted run therefore leaves every file whole, and a
-manifest that says the run did not finish.
+All files are staged beside their places and moved there with one rename each; the manifest, with
+the SHA-256 of every file, is moved last. An interrupted run therefore leaves every file whole, and
+a manifest that says the run did not finish.
 
 Why a lock on the folder: two runs at once would write the same bytes, but one of them might remove
 the staged files of the other.

@@ -1,0 +1,91 @@
+"""What a gradient certificate is about: a cell, its Programs and the kernels that claim to run it.
+
+Why both precisions are at hand: single precision has no derivative worth taking by differences, so
+its kernels are held against those in double precision.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from gatewright.language.cell import Cell
+from gatewright.program.compile import Programs
+from gatewright.runtime.kernels import Kernels, Memory
+from gatewright.verify.interpret import Array
+from gatewright.verify.reference import ReferenceKernels
+
+KernelsFactory = Callable[[str], Kernels]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A cell under certification; `factory` makes its kernels for a dtype."""
+
+    cell: Cell
+    programs: Programs
+    factory: KernelsFactory
+    target: str
+    dtype: str
+
+    @cached_property
+    def kernels(self) -> Kernels:
+        """The kernels that are certified."""
+        return self.factory(self.dtype)
+
+    @cached_property
+    def reference(self) -> Kernels:
+        """The interpreted Programs, in double precision."""
+        return ReferenceKernels(self.programs)
+
+    @property
+    def reduced(self) -> bool:
+        """Whether the target is simulated, and so slow that the larger steps take fewer sizes."""
+        if self.target != "cuda":
+            return False
+        from gatewright.runtime.cuda import simulated
+
+        return simulated()
+
+    def note(self, text: str) -> str:
+        """Return what a step leaves out for a slow target, for its detail."""
+        return f"; reduced ({text})" if self.reduced else ""
+
+
+class Filled:
+    """A target's memory whose new arrays start with the given contents, to find what is unwritten.
+
+    `fill` is called with a shape.
+    """
+
+    def __init__(self, memory: Memory, fill: Callable[[tuple[int, ...]], Array]) -> None:
+        self.memory = memory
+        self.fill = fill
+
+    def empty(self, shape: tuple[int, ...], dtype: str) -> Any:
+        """Return a new array with the chosen contents."""
+        return self.memory.upload(np.asarray(self.fill(shape), dtype))
+
+    def upload(self, array: Array) -> Any:
+        """Return the target's copy of an array."""
+        return self.memory.upload(array)
+
+    def write(self, target: Any, array: Array) -> None:
+        """Copy an array into a target's array."""
+        self.memory.write(target, array)
+
+    def download(self, array: Any) -> Array:
+        """Return a NumPy array with the contents of a target's array."""
+        return self.memory.download(array)
+
+
+def refilled(kernels: Kernels, fill: Callable[[tuple[int, ...]], Array]) -> Kernels:
+    """Return the same kernels with memory whose new arrays start with the given contents."""
+    other = copy.copy(kernels)
+    other._memory = Filled(kernels._memory, fill)
+    return other
