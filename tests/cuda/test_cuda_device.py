@@ -87,7 +87,7 @@ def test_overflow_is_silent_as_on_a_device() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not available(), reason=why_unavailable() or "-")
+@pytest.mark.skipif(not available(), reason=f"needs a CUDA device: {why_unavailable()}")
 def test_a_device_agrees_with_the_compiled_cpu_target() -> None:
     found = measured(*CELLS, simulate=False, compiled=True)
     for cell in CELLS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,14 @@ from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
 from gatewright.language.cell import Cell
-from gatewright.program.compile import compile_cell
+from gatewright.language.functions import FUNCTIONS
+from gatewright.program.compile import Programs, compile_cell
+from gatewright.verify.adjoints import reverse_identities
 from gatewright.verify.complex_step import exact_gradients
 from gatewright.verify.reference import ReferenceKernels
-from gatewright.verify.sampling import gradients, sample
+from gatewright.verify.sampling import Case, gradients, sample
 from gatewright.verify.verdict import UndecidedError, deviation
-from tests.verify.cells import HIDDEN, make
+from tests.verify.cells import HIDDEN, make, plain, source
 
 UNARY = (
     "sigmoid",
@@ -94,21 +97,53 @@ def cells(draw: st.DrawFn) -> Cell:
     )
 
 
-@settings(
-    max_examples=300,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-)
-@given(cells())
-def test_gradients_of_random_cells(cell: Cell) -> None:
+def run(cell: Cell, examine: Callable[[Case, Programs, Any], None]) -> None:
     try:
         case = sample(cell, "random", margin=1e-6)
     except UndecidedError:
         reject()
-    kernels = ReferenceKernels(compile_cell(cell))
-    found: dict[str, Any] = gradients(kernels, case)
-    exact = exact_gradients(cell, case)
-    scale = max(float(np.abs(array).max()) for array in exact.values())
-    worst = deviation(found, exact, floor=1e-4 * scale)
-    assert worst.error <= 1e-10, (worst, str(cell))
+    programs = compile_cell(cell)
+    examine(case, programs, gradients(ReferenceKernels(programs), case))
+
+
+def least(exact: dict[str, Any]) -> float:
+    """Return the least scale of a tensor: next to nothing may be all that cancellation left."""
+    return 1e-4 * max(float(np.abs(array).max()) for array in exact.values())
+
+
+BOUNDED = settings(
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+
+
+@settings(BOUNDED, max_examples=200)
+@given(cells())
+def test_gradients_of_random_cells(cell: Cell) -> None:
+    def examine(case: Case, _: Programs, found: Any) -> None:
+        exact = exact_gradients(cell, case)
+        worst = deviation(found, exact, floor=least(exact))
+        assert worst.error <= 1e-10, (worst, str(cell))
+
+    run(cell, examine)
+
+
+@settings(BOUNDED, max_examples=60)
+@given(cells())
+def test_emitted_text_of_random_cells(cell: Cell) -> None:
+    def examine(case: Case, programs: Programs, found: Any) -> None:
+        emitted = gradients(plain(source(programs))("float64"), case)
+        worst = deviation(emitted, found, floor=least(found))
+        assert worst.error <= 1e-11, (worst, str(cell))
+
+    run(cell, examine)
+
+
+@settings(BOUNDED, max_examples=60)
+@given(cells())
+def test_reverse_of_random_cells_is_proved(cell: Cell) -> None:
+    try:
+        assert reverse_identities(compile_cell(cell), FUNCTIONS).broken == []
+    except UndecidedError:
+        reject()

@@ -131,5 +131,22 @@ def test_identities_are_decided(left: str, right: str, same: bool) -> None:
     assert is_zero(first - second) is same
 
 
+@pytest.mark.parametrize(
+    "cell",
+    [
+        make("cancels", "v = W @ x", "h' = tanh(((h + h) - (h + v)) + W @ x) + U @ h * b"),
+        make("twice", "h' = tanh(((U @ tanh(h)) + (U @ tanh(h))) + W @ x) + b"),
+    ],
+    ids=lambda cell: cell.name,
+)
+def test_products_that_cancel_or_repeat_are_proved(cell: Cell) -> None:
+    assert reverse_identities(compile_cell(cell), FUNCTIONS).broken == []
+
+
+def test_an_identity_too_large_to_expand_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gatewright.verify.algebra.LARGEST", 3)
+    assert run_step(symbolic, subject(ELMAN)).verdict == "inconclusive"
+
+
 def test_symbols_carry_a_prefix() -> None:
     assert symbol("W_i").name == "v_W_i"

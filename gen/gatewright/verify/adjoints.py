@@ -106,7 +106,9 @@ class _Expected:
     def transposed(self, operand: str) -> Any:
         """Return the symbol of a sum of transposed products; equal sums share their symbol."""
         if operand not in self.products:
-            pairs = self.pulled[operand]
+            pairs = self.nonzero(self.pulled[operand])
+            if not pairs:
+                return sympy.Integer(0)
             known = (p for name, p in self.products.items() if self.match(self.pulled[name], pairs))
             self.products[operand] = next(known, symbol(f"P_{operand}"))
         return self.products[operand]
@@ -144,7 +146,7 @@ class _Expected:
 
     def nonzero(self, terms: list[Pair]) -> list[Pair]:
         """Return the terms that are not identically zero."""
-        return [pair for pair in terms if not is_zero(pair[1])]
+        return [pair for pair in terms if not self.same(pair[1], sympy.Integer(0))]
 
     def match(self, left: list[Pair], right: list[Pair]) -> bool:
         """Tell whether two sums of terms (name, expression) have the same terms, in any order.

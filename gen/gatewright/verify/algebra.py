@@ -21,7 +21,10 @@ import sympy
 from gatewright.language.equation import parse
 from gatewright.language.expression import Binary, Call, Expr, Name, Negate, Number
 from gatewright.language.functions import Function
+from gatewright.verify.verdict import UndecidedError
 
+# The identities of the catalogue's cells have fewer than twenty operations each.
+LARGEST = 2000
 Point = Mapping[sympy.Symbol, Any]
 OnCall = Callable[[Call], Any]
 
@@ -71,9 +74,15 @@ def _combine(operator: str, left: Any, right: Any) -> Any:
 
 
 def is_zero(expr: Any) -> bool:
-    """Tell whether an expression in symbols, exponentials and logarithms is identically zero."""
+    """Tell whether an expression in symbols, exponentials and logarithms is identically zero.
+
+    Raises UndecidedError if it is too large to be expanded in reasonable time.
+    """
     if expr == 0:
         return True
+    size = int(expr.count_ops())
+    if size > LARGEST:
+        raise UndecidedError(f"an identity of {size} operations is too large to expand")
     numerator, _ = sympy.fraction(sympy.together(_with_atoms(expr)))
     return bool(sympy.expand(numerator) == 0)
 

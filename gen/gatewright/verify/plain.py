@@ -3,8 +3,8 @@
 `interpreted(text)` returns the text of a generated CPU file with its import turned to this module.
 Loops then run row by row in Python, on NumPy scalars, which round and overflow as the kernels do.
 
-Why: a fault seeded in a generated file is found in a second and without a compiler, and a
-disagreement between this and the compiled file would be the compiler's.
+Why plain Python: a fault seeded in a generated file is found in a second and without a compiler,
+and a disagreement between this and the compiled file would be the compiler's.
 """
 
 from __future__ import annotations

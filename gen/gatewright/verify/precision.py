@@ -19,8 +19,7 @@ from gatewright.verify.verdict import Check, deviation, judged
 
 def precision(subject: Subject) -> Check:
     """Check the single-precision kernel against the double-precision one, and report c."""
-    double = subject.factory("float64")
-    single = subject.factory("float32")
+    double, single = (subject.kernels_for(dtype) for dtype in ("float64", "float32"))
     found = {}
     for regime in ("ordinary", "saturated"):
         sizes = prime_sizes(subject.cell)

@@ -1,4 +1,4 @@
-"""What a gradient certificate is about: a cell, its Programs and the kernels that claim to run it.
+"""Cell, Programs, kernels -> Subject: what a gradient certificate is about.
 
 Why both precisions are at hand: single precision has no derivative worth taking by differences, so
 its kernels are held against those in double precision.
@@ -37,6 +37,10 @@ class Subject:
     def kernels(self) -> Kernels:
         """The kernels that are certified."""
         return self.factory(self.dtype)
+
+    def kernels_for(self, dtype: str) -> Kernels:
+        """Return the kernels of a precision; those that are certified are not made twice."""
+        return self.kernels if dtype == self.dtype else self.factory(dtype)
 
     @cached_property
     def reference(self) -> Kernels:
