@@ -206,5 +206,5 @@ def test_a_reduced_certificate_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Subject, "reduced", property(lambda _: True))
     certificate = certify(ELMAN, reference(compile_cell(ELMAN)), "cuda")
     assert certificate.verdict == "pass"
-    for name in ("dot", "differences", "bptt", "shapes"):
+    for name in ("dot", "differences", "shapes"):
         assert "reduced" in certificate.check(name).detail
