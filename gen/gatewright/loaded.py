@@ -117,9 +117,12 @@ class LoadedCell:
             raise ArgumentError(f"`target` must be one of {', '.join(TARGETS)}; got {target!r}")
         return emit(self.programs, TARGETS[target]).text
 
-    def compile(self, target: str = "cpu", dtype: str = "float32") -> Kernels:
+    def compile(
+        self, target: str = "cpu", dtype: str = "float32", threads: int | None = None
+    ) -> Kernels:
         """Return the kernels for a target (`cpu`, `cuda`, `reference`) and precision.
 
+        CPU kernels use up to `threads` threads: GATEWRIGHT_THREADS, or all processors, if None.
         `reference` interprets the Programs with NumPy: slow, and right by reading.
         """
         _real(dtype)
@@ -132,12 +135,17 @@ class LoadedCell:
         from gatewright.runtime.load import load_module
 
         memory: Memory = HostMemory()
+        engine = None
+        if target == "cpu" and threads is not None:
+            from gatewright.runtime.cpu.plans import CpuEngine
+
+            engine = CpuEngine(checked_size("threads", threads))
         text = self.source(target)
         if target == "cuda":
             from gatewright.runtime.cuda import DeviceMemory
 
             memory = DeviceMemory()
-        return Kernels(load_module(text, target, dtype), memory, constants)
+        return Kernels(load_module(text, target, dtype), memory, constants, engine)
 
     def _sizes(self, sizes: Mapping[str, Any]) -> dict[str, int]:
         dims = self.cell.dims

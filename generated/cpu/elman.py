@@ -12,14 +12,19 @@ Output: h'. A prime marks the next value of a state.
 from numpy import float64 as real
 
 from gatewright.runtime.cpu import (
+    by_units,
     device,
     driver,
+    engine,
     outer,
     product,
     product_transposed,
     rows,
+    rows_of,
     tanh,
     units,
+    units_of,
+    wait,
 )
 from gatewright.runtime.layout import Layout
 
@@ -38,31 +43,32 @@ def cell(W_x, U_h, b):
 
 
 @rows
-def cell_rows(W_x, U_h, b, h_next):
+def cell_rows(part, W_x, U_h, b, h_next):
     """Run `cell` for every row and every unit."""
-    for row in range(h_next.shape[0]):
-        for unit in range(h_next.shape[1]):
+    for row in rows_of(part, h_next):
+        for unit in units_of(part, h_next):
             h_next[row, unit] = cell(W_x[row, unit], U_h[row, unit], b[unit])
 
 
 @driver
-def before(W, x, W_x):
+def before(part, W, x, W_x):
     """Compute what no state reaches, for all time steps at once ([T * B, dim] arrays)."""
-    product(x, (W,), (W_x,))
+    product(part, x, (W,), (W_x,))
 
 
 @driver
-def step(U, h, W_x, b, U_h, h_next):
+def step(part, U, h, W_x, b, U_h, h_next):
     """Compute one time step of B rows."""
-    product(h, (U,), (U_h,))
-    cell_rows(W_x, U_h, b, h_next)
+    wait(part)
+    product(part, h, (U,), (U_h,))
+    cell_rows(part, W_x, U_h, b, h_next)
 
 
 @driver
-def sequence(T, U, h, W_x, b, U_h):
+def sequence(part, T, U, h, W_x, b, U_h):
     """Run the steps in order."""
     for t in range(T):
-        step(U, h[t], W_x[t], b, U_h, h[t + 1])
+        step(part, U, h[t], W_x[t], b, U_h, h[t + 1])
 
 
 # Reverse: 4 elementwise operations per row and unit, and its matrix products.
@@ -78,51 +84,52 @@ def cell_vjp(ct_y, ct_h_next, h_next):
 
 
 @rows
-def cell_vjp_rows(ct_y, ct_h_next, h_next, d_a_h_next):
+def cell_vjp_rows(part, ct_y, ct_h_next, h_next, d_a_h_next):
     """Run `cell_vjp` for every row and every unit."""
-    for row in range(d_a_h_next.shape[0]):
-        for unit in range(d_a_h_next.shape[1]):
+    for row in rows_of(part, d_a_h_next):
+        for unit in units_of(part, d_a_h_next):
             d_a_h_next[row, unit] = cell_vjp(
                 ct_y[row, unit], ct_h_next[row, unit], h_next[row, unit]
             )
 
 
 @units
-def sums(d_a_h_next, d_b):
+def sums(part, d_a_h_next, d_b):
     """Sum over all rows what becomes the gradients of vectors and scalars."""
-    for unit in range(d_a_h_next.shape[1]):
+    for unit in units_of(part, d_a_h_next):
         d_b[unit] = real(0)
     for row in range(d_a_h_next.shape[0]):
-        for unit in range(d_a_h_next.shape[1]):
+        for unit in units_of(part, d_a_h_next):
             d_b[unit] += d_a_h_next[row, unit]
 
 
 @driver
-def step_vjp(ct_y, ct_h_next, h_next, U, d_a_h_next, d_h):
+def step_vjp(part, ct_y, ct_h_next, h_next, U, d_a_h_next, d_h):
     """Compute one time step of B rows."""
-    cell_vjp_rows(ct_y, ct_h_next, h_next, d_a_h_next)
-    product_transposed((d_a_h_next,), (U,), d_h)
+    cell_vjp_rows(part, ct_y, ct_h_next, h_next, d_a_h_next)
+    wait(part)
+    product_transposed(part, (d_a_h_next,), (U,), d_h)
 
 
 @driver
-def sequence_vjp(T, ct_y, d_h, h, U, d_a_h_next):
+def sequence_vjp(part, T, ct_y, d_h, h, U, d_a_h_next):
     """Run the steps in reverse order."""
     for t in range(T - 1, -1, -1):
-        step_vjp(ct_y[t], d_h[t + 1], h[t + 1], U, d_a_h_next[t], d_h[t])
+        step_vjp(part, ct_y[t], d_h[t + 1], h[t + 1], U, d_a_h_next[t], d_h[t])
 
 
 @driver
-def after_vjp(W, d_a_h_next, d_x):
+def after_vjp(part, W, d_a_h_next, d_x):
     """Compute what no state needs, for all time steps at once ([T * B, dim] arrays)."""
-    product_transposed((d_a_h_next,), (W,), d_x)
+    product_transposed(part, (d_a_h_next,), (W,), d_x)
 
 
 @driver
-def outers_vjp(d_a_h_next, x, d_W, h, d_U, d_b):
+def outers_vjp(part, d_a_h_next, x, d_W, h, d_U, d_b):
     """Sum the parameter gradients over all time steps and rows ([T * B, dim] arrays)."""
-    outer((d_a_h_next,), x, (d_W,))
-    outer((d_a_h_next,), h, (d_U,))
-    sums(d_a_h_next, d_b)
+    outer(part, (d_a_h_next,), x, (d_W,))
+    outer(part, (d_a_h_next,), h, (d_U,))
+    sums(by_units(part), d_a_h_next, d_b)
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -151,4 +158,5 @@ LAYOUT = Layout(
         "d_U": ("gradient", "hidden", "hidden"),
         "d_b": ("gradient", "hidden"),
     },
+    engine=engine,
 )

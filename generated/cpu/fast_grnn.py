@@ -13,15 +13,20 @@ Output: h'. A prime marks the next value of a state.
 from numpy import float64 as real
 
 from gatewright.runtime.cpu import (
+    by_units,
     device,
     driver,
+    engine,
     exp,
     outer,
     product,
     product_transposed,
     rows,
+    rows_of,
     tanh,
     units,
+    units_of,
+    wait,
 )
 from gatewright.runtime.layout import Layout
 
@@ -52,33 +57,34 @@ def cell(W_x, U_h, b_z, b_n, zeta, nu, h):
 
 
 @rows
-def cell_rows(W_x, U_h, b_z, b_n, zeta, nu, h, z, n, h_next):
+def cell_rows(part, W_x, U_h, b_z, b_n, zeta, nu, h, z, n, h_next):
     """Run `cell` for every row and every unit."""
-    for row in range(z.shape[0]):
-        for unit in range(z.shape[1]):
+    for row in rows_of(part, z):
+        for unit in units_of(part, z):
             z[row, unit], n[row, unit], h_next[row, unit] = cell(
                 W_x[row, unit], U_h[row, unit], b_z[unit], b_n[unit], zeta, nu, h[row, unit]
             )
 
 
 @driver
-def before(W, x, W_x):
+def before(part, W, x, W_x):
     """Compute what no state reaches, for all time steps at once ([T * B, dim] arrays)."""
-    product(x, (W,), (W_x,))
+    product(part, x, (W,), (W_x,))
 
 
 @driver
-def step(U, h, W_x, b_z, b_n, zeta, nu, U_h, z, n, h_next):
+def step(part, U, h, W_x, b_z, b_n, zeta, nu, U_h, z, n, h_next):
     """Compute one time step of B rows."""
-    product(h, (U,), (U_h,))
-    cell_rows(W_x, U_h, b_z, b_n, zeta, nu, h, z, n, h_next)
+    wait(part)
+    product(part, h, (U,), (U_h,))
+    cell_rows(part, W_x, U_h, b_z, b_n, zeta, nu, h, z, n, h_next)
 
 
 @driver
-def sequence(T, U, h, W_x, b_z, b_n, zeta, nu, U_h, z, n):
+def sequence(part, T, U, h, W_x, b_z, b_n, zeta, nu, U_h, z, n):
     """Run the steps in order."""
     for t in range(T):
-        step(U, h[t], W_x[t], b_z, b_n, zeta, nu, U_h, z[t], n[t], h[t + 1])
+        step(part, U, h[t], W_x[t], b_z, b_n, zeta, nu, U_h, z[t], n[t], h[t + 1])
 
 
 # Reverse: 21 elementwise operations per row and unit, and its matrix products.
@@ -111,11 +117,11 @@ def cell_vjp_2(d_h_products, d_h_next, z):
 
 @rows
 def cell_vjp_1_rows(
-    ct_y, ct_h_next, n, zeta, z, nu, h, d_h_next, d_h_next_zeta_z_nu, d_a_n, d_a_z, d_p
+    part, ct_y, ct_h_next, n, zeta, z, nu, h, d_h_next, d_h_next_zeta_z_nu, d_a_n, d_a_z, d_p
 ):
     """Run `cell_vjp_1` for every row and every unit."""
-    for row in range(d_h_next.shape[0]):
-        for unit in range(d_h_next.shape[1]):
+    for row in rows_of(part, d_h_next):
+        for unit in units_of(part, d_h_next):
             (
                 d_h_next[row, unit],
                 d_h_next_zeta_z_nu[row, unit],
@@ -134,23 +140,23 @@ def cell_vjp_1_rows(
 
 
 @rows
-def cell_vjp_2_rows(d_h_products, d_h_next, z, d_h):
+def cell_vjp_2_rows(part, d_h_products, d_h_next, z, d_h):
     """Run `cell_vjp_2` for every row and every unit."""
-    for row in range(d_h.shape[0]):
-        for unit in range(d_h.shape[1]):
+    for row in rows_of(part, d_h):
+        for unit in units_of(part, d_h):
             d_h[row, unit] = cell_vjp_2(d_h_products[row, unit], d_h_next[row, unit], z[row, unit])
 
 
 @units
-def sums(d_a_z, d_a_n, d_h_next_zeta_z_nu, z, zeta, nu, d_b_z, d_b_n, d_zeta, d_nu):
+def sums(part, d_a_z, d_a_n, d_h_next_zeta_z_nu, z, zeta, nu, d_b_z, d_b_n, d_zeta, d_nu):
     """Sum over all rows what becomes the gradients of vectors and scalars."""
-    for unit in range(d_a_z.shape[1]):
+    for unit in units_of(part, d_a_z):
         d_b_z[unit] = real(0)
         d_b_n[unit] = real(0)
         d_zeta[unit] = real(0)
         d_nu[unit] = real(0)
     for row in range(d_a_z.shape[0]):
-        for unit in range(d_a_z.shape[1]):
+        for unit in units_of(part, d_a_z):
             d_b_z[unit] += d_a_z[row, unit]
             d_b_n[unit] += d_a_n[row, unit]
             d_zeta[unit] += (
@@ -164,6 +170,7 @@ def sums(d_a_z, d_a_n, d_h_next_zeta_z_nu, z, zeta, nu, d_b_z, d_b_n, d_zeta, d_
 
 @driver
 def step_vjp(
+    part,
     ct_y,
     ct_h_next,
     n,
@@ -182,14 +189,16 @@ def step_vjp(
 ):
     """Compute one time step of B rows."""
     cell_vjp_1_rows(
-        ct_y, ct_h_next, n, zeta, z, nu, h, d_h_next, d_h_next_zeta_z_nu, d_a_n, d_a_z, d_p
+        part, ct_y, ct_h_next, n, zeta, z, nu, h, d_h_next, d_h_next_zeta_z_nu, d_a_n, d_a_z, d_p
     )
-    product_transposed((d_p,), (U,), d_h_products)
-    cell_vjp_2_rows(d_h_products, d_h_next, z, d_h)
+    wait(part)
+    product_transposed(part, (d_p,), (U,), d_h_products)
+    cell_vjp_2_rows(part, d_h_products, d_h_next, z, d_h)
 
 
 @driver
 def sequence_vjp(
+    part,
     T,
     ct_y,
     d_h,
@@ -209,6 +218,7 @@ def sequence_vjp(
     """Run the steps in reverse order."""
     for t in range(T - 1, -1, -1):
         step_vjp(
+            part,
             ct_y[t],
             d_h[t + 1],
             n[t],
@@ -228,19 +238,34 @@ def sequence_vjp(
 
 
 @driver
-def after_vjp(W, d_p, d_x):
+def after_vjp(part, W, d_p, d_x):
     """Compute what no state needs, for all time steps at once ([T * B, dim] arrays)."""
-    product_transposed((d_p,), (W,), d_x)
+    product_transposed(part, (d_p,), (W,), d_x)
 
 
 @driver
 def outers_vjp(
-    d_p, x, d_W, h, d_U, d_a_z, d_a_n, d_h_next_zeta_z_nu, z, zeta, nu, d_b_z, d_b_n, d_zeta, d_nu
+    part,
+    d_p,
+    x,
+    d_W,
+    h,
+    d_U,
+    d_a_z,
+    d_a_n,
+    d_h_next_zeta_z_nu,
+    z,
+    zeta,
+    nu,
+    d_b_z,
+    d_b_n,
+    d_zeta,
+    d_nu,
 ):
     """Sum the parameter gradients over all time steps and rows ([T * B, dim] arrays)."""
-    outer((d_p,), x, (d_W,))
-    outer((d_p,), h, (d_U,))
-    sums(d_a_z, d_a_n, d_h_next_zeta_z_nu, z, zeta, nu, d_b_z, d_b_n, d_zeta, d_nu)
+    outer(part, (d_p,), x, (d_W,))
+    outer(part, (d_p,), h, (d_U,))
+    sums(by_units(part), d_a_z, d_a_n, d_h_next_zeta_z_nu, z, zeta, nu, d_b_z, d_b_n, d_zeta, d_nu)
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -288,4 +313,5 @@ LAYOUT = Layout(
         "d_zeta": ("gradient", "hidden"),
         "d_nu": ("gradient", "hidden"),
     },
+    engine=engine,
 )

@@ -13,15 +13,20 @@ Output: h'. A prime marks the next value of a state.
 from numpy import float64 as real
 
 from gatewright.runtime.cpu import (
+    by_units,
     device,
     driver,
+    engine,
     exp,
     outer,
     product,
     product_transposed,
     rows,
+    rows_of,
     tanh,
     units,
+    units_of,
+    wait,
 )
 from gatewright.runtime.layout import Layout
 
@@ -60,10 +65,10 @@ def cell_2(W_n_x, U_n_r_h, b_n, z, h):
 
 
 @rows
-def cell_1_rows(W_r_x, U_r_h, b_r, W_z_x, U_z_h, b_z, h, r, z, r_h):
+def cell_1_rows(part, W_r_x, U_r_h, b_r, W_z_x, U_z_h, b_z, h, r, z, r_h):
     """Run `cell_1` for every row and every unit."""
-    for row in range(r.shape[0]):
-        for unit in range(r.shape[1]):
+    for row in rows_of(part, r):
+        for unit in units_of(part, r):
             r[row, unit], z[row, unit], r_h[row, unit] = cell_1(
                 W_r_x[row, unit],
                 U_r_h[row, unit],
@@ -76,23 +81,24 @@ def cell_1_rows(W_r_x, U_r_h, b_r, W_z_x, U_z_h, b_z, h, r, z, r_h):
 
 
 @rows
-def cell_2_rows(W_n_x, U_n_r_h, b_n, z, h, n, h_next):
+def cell_2_rows(part, W_n_x, U_n_r_h, b_n, z, h, n, h_next):
     """Run `cell_2` for every row and every unit."""
-    for row in range(n.shape[0]):
-        for unit in range(n.shape[1]):
+    for row in rows_of(part, n):
+        for unit in units_of(part, n):
             n[row, unit], h_next[row, unit] = cell_2(
                 W_n_x[row, unit], U_n_r_h[row, unit], b_n[unit], z[row, unit], h[row, unit]
             )
 
 
 @driver
-def before(W_r, W_z, W_n, x, W_r_x, W_z_x, W_n_x):
+def before(part, W_r, W_z, W_n, x, W_r_x, W_z_x, W_n_x):
     """Compute what no state reaches, for all time steps at once ([T * B, dim] arrays)."""
-    product(x, (W_r, W_z, W_n), (W_r_x, W_z_x, W_n_x))
+    product(part, x, (W_r, W_z, W_n), (W_r_x, W_z_x, W_n_x))
 
 
 @driver
 def step(
+    part,
     U_r,
     U_z,
     h,
@@ -113,19 +119,40 @@ def step(
     h_next,
 ):
     """Compute one time step of B rows."""
-    product(h, (U_r, U_z), (U_r_h, U_z_h))
-    cell_1_rows(W_r_x, U_r_h, b_r, W_z_x, U_z_h, b_z, h, r, z, r_h)
-    product(r_h, (U_n,), (U_n_r_h,))
-    cell_2_rows(W_n_x, U_n_r_h, b_n, z, h, n, h_next)
+    wait(part)
+    product(part, h, (U_r, U_z), (U_r_h, U_z_h))
+    cell_1_rows(part, W_r_x, U_r_h, b_r, W_z_x, U_z_h, b_z, h, r, z, r_h)
+    wait(part)
+    product(part, r_h, (U_n,), (U_n_r_h,))
+    cell_2_rows(part, W_n_x, U_n_r_h, b_n, z, h, n, h_next)
 
 
 @driver
 def sequence(
-    T, U_r, U_z, h, W_r_x, b_r, W_z_x, b_z, U_n, W_n_x, b_n, U_r_h, U_z_h, r, z, r_h, U_n_r_h, n
+    part,
+    T,
+    U_r,
+    U_z,
+    h,
+    W_r_x,
+    b_r,
+    W_z_x,
+    b_z,
+    U_n,
+    W_n_x,
+    b_n,
+    U_r_h,
+    U_z_h,
+    r,
+    z,
+    r_h,
+    U_n_r_h,
+    n,
 ):
     """Run the steps in order."""
     for t in range(T):
         step(
+            part,
             U_r,
             U_z,
             h[t],
@@ -182,28 +209,28 @@ def cell_vjp_3(d_h_products, d_h_next, z, d_r_h, r):
 
 
 @rows
-def cell_vjp_1_rows(ct_y, ct_h_next, z, n, h, d_h_next, d_a_n, d_a_z):
+def cell_vjp_1_rows(part, ct_y, ct_h_next, z, n, h, d_h_next, d_a_n, d_a_z):
     """Run `cell_vjp_1` for every row and every unit."""
-    for row in range(d_h_next.shape[0]):
-        for unit in range(d_h_next.shape[1]):
+    for row in rows_of(part, d_h_next):
+        for unit in units_of(part, d_h_next):
             d_h_next[row, unit], d_a_n[row, unit], d_a_z[row, unit] = cell_vjp_1(
                 ct_y[row, unit], ct_h_next[row, unit], z[row, unit], n[row, unit], h[row, unit]
             )
 
 
 @rows
-def cell_vjp_2_rows(d_r_h, h, r, d_a_r):
+def cell_vjp_2_rows(part, d_r_h, h, r, d_a_r):
     """Run `cell_vjp_2` for every row and every unit."""
-    for row in range(d_a_r.shape[0]):
-        for unit in range(d_a_r.shape[1]):
+    for row in rows_of(part, d_a_r):
+        for unit in units_of(part, d_a_r):
             d_a_r[row, unit] = cell_vjp_2(d_r_h[row, unit], h[row, unit], r[row, unit])
 
 
 @rows
-def cell_vjp_3_rows(d_h_products, d_h_next, z, d_r_h, r, d_h):
+def cell_vjp_3_rows(part, d_h_products, d_h_next, z, d_r_h, r, d_h):
     """Run `cell_vjp_3` for every row and every unit."""
-    for row in range(d_h.shape[0]):
-        for unit in range(d_h.shape[1]):
+    for row in rows_of(part, d_h):
+        for unit in units_of(part, d_h):
             d_h[row, unit] = cell_vjp_3(
                 d_h_products[row, unit],
                 d_h_next[row, unit],
@@ -214,14 +241,14 @@ def cell_vjp_3_rows(d_h_products, d_h_next, z, d_r_h, r, d_h):
 
 
 @units
-def sums(d_a_r, d_a_z, d_a_n, d_b_r, d_b_z, d_b_n):
+def sums(part, d_a_r, d_a_z, d_a_n, d_b_r, d_b_z, d_b_n):
     """Sum over all rows what becomes the gradients of vectors and scalars."""
-    for unit in range(d_a_r.shape[1]):
+    for unit in units_of(part, d_a_r):
         d_b_r[unit] = real(0)
         d_b_z[unit] = real(0)
         d_b_n[unit] = real(0)
     for row in range(d_a_r.shape[0]):
-        for unit in range(d_a_r.shape[1]):
+        for unit in units_of(part, d_a_r):
             d_b_r[unit] += d_a_r[row, unit]
             d_b_z[unit] += d_a_z[row, unit]
             d_b_n[unit] += d_a_n[row, unit]
@@ -229,6 +256,7 @@ def sums(d_a_r, d_a_z, d_a_n, d_b_r, d_b_z, d_b_n):
 
 @driver
 def step_vjp(
+    part,
     ct_y,
     ct_h_next,
     z,
@@ -247,20 +275,39 @@ def step_vjp(
     d_h,
 ):
     """Compute one time step of B rows."""
-    cell_vjp_1_rows(ct_y, ct_h_next, z, n, h, d_h_next, d_a_n, d_a_z)
-    product_transposed((d_a_n,), (U_n,), d_r_h)
-    cell_vjp_2_rows(d_r_h, h, r, d_a_r)
-    product_transposed((d_a_r, d_a_z), (U_r, U_z), d_h_products)
-    cell_vjp_3_rows(d_h_products, d_h_next, z, d_r_h, r, d_h)
+    cell_vjp_1_rows(part, ct_y, ct_h_next, z, n, h, d_h_next, d_a_n, d_a_z)
+    wait(part)
+    product_transposed(part, (d_a_n,), (U_n,), d_r_h)
+    cell_vjp_2_rows(part, d_r_h, h, r, d_a_r)
+    wait(part)
+    product_transposed(part, (d_a_r, d_a_z), (U_r, U_z), d_h_products)
+    cell_vjp_3_rows(part, d_h_products, d_h_next, z, d_r_h, r, d_h)
 
 
 @driver
 def sequence_vjp(
-    T, ct_y, d_h, z, n, h, U_n, r, U_r, U_z, d_h_next, d_a_n, d_a_z, d_r_h, d_a_r, d_h_products
+    part,
+    T,
+    ct_y,
+    d_h,
+    z,
+    n,
+    h,
+    U_n,
+    r,
+    U_r,
+    U_z,
+    d_h_next,
+    d_a_n,
+    d_a_z,
+    d_r_h,
+    d_a_r,
+    d_h_products,
 ):
     """Run the steps in reverse order."""
     for t in range(T - 1, -1, -1):
         step_vjp(
+            part,
             ct_y[t],
             d_h[t + 1],
             z[t],
@@ -281,20 +328,35 @@ def sequence_vjp(
 
 
 @driver
-def after_vjp(W_r, W_z, W_n, d_a_r, d_a_z, d_a_n, d_x):
+def after_vjp(part, W_r, W_z, W_n, d_a_r, d_a_z, d_a_n, d_x):
     """Compute what no state needs, for all time steps at once ([T * B, dim] arrays)."""
-    product_transposed((d_a_r, d_a_z, d_a_n), (W_r, W_z, W_n), d_x)
+    product_transposed(part, (d_a_r, d_a_z, d_a_n), (W_r, W_z, W_n), d_x)
 
 
 @driver
 def outers_vjp(
-    d_a_r, d_a_z, d_a_n, x, d_W_r, d_W_z, d_W_n, h, d_U_r, d_U_z, r_h, d_U_n, d_b_r, d_b_z, d_b_n
+    part,
+    d_a_r,
+    d_a_z,
+    d_a_n,
+    x,
+    d_W_r,
+    d_W_z,
+    d_W_n,
+    h,
+    d_U_r,
+    d_U_z,
+    r_h,
+    d_U_n,
+    d_b_r,
+    d_b_z,
+    d_b_n,
 ):
     """Sum the parameter gradients over all time steps and rows ([T * B, dim] arrays)."""
-    outer((d_a_r, d_a_z, d_a_n), x, (d_W_r, d_W_z, d_W_n))
-    outer((d_a_r, d_a_z), h, (d_U_r, d_U_z))
-    outer((d_a_n,), r_h, (d_U_n,))
-    sums(d_a_r, d_a_z, d_a_n, d_b_r, d_b_z, d_b_n)
+    outer(part, (d_a_r, d_a_z, d_a_n), x, (d_W_r, d_W_z, d_W_n))
+    outer(part, (d_a_r, d_a_z), h, (d_U_r, d_U_z))
+    outer(part, (d_a_n,), r_h, (d_U_n,))
+    sums(by_units(part), d_a_r, d_a_z, d_a_n, d_b_r, d_b_z, d_b_n)
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -356,4 +418,5 @@ LAYOUT = Layout(
         "d_b_z": ("gradient", "hidden"),
         "d_b_n": ("gradient", "hidden"),
     },
+    engine=engine,
 )

@@ -13,15 +13,20 @@ Output: h'. A prime marks the next value of a state.
 from numpy import float64 as real
 
 from gatewright.runtime.cpu import (
+    by_units,
     device,
     driver,
+    engine,
     exp,
     outer,
     product,
     product_transposed,
     rows,
+    rows_of,
     tanh,
     units,
+    units_of,
+    wait,
 )
 from gatewright.runtime.layout import Layout
 
@@ -52,10 +57,12 @@ def cell(W_r_x, U_r_h, b_r, W_z_x, U_z_h, b_z, W_n_x, b_n, U_n_h, b_hn, h):
 
 
 @rows
-def cell_rows(W_r_x, U_r_h, b_r, W_z_x, U_z_h, b_z, W_n_x, b_n, U_n_h, b_hn, h, r, z, n, h_next):
+def cell_rows(
+    part, W_r_x, U_r_h, b_r, W_z_x, U_z_h, b_z, W_n_x, b_n, U_n_h, b_hn, h, r, z, n, h_next
+):
     """Run `cell` for every row and every unit."""
-    for row in range(r.shape[0]):
-        for unit in range(r.shape[1]):
+    for row in rows_of(part, r):
+        for unit in units_of(part, r):
             r[row, unit], z[row, unit], n[row, unit], h_next[row, unit] = cell(
                 W_r_x[row, unit],
                 U_r_h[row, unit],
@@ -72,27 +79,67 @@ def cell_rows(W_r_x, U_r_h, b_r, W_z_x, U_z_h, b_z, W_n_x, b_n, U_n_h, b_hn, h, 
 
 
 @driver
-def before(W_r, W_z, W_n, x, W_r_x, W_z_x, W_n_x):
+def before(part, W_r, W_z, W_n, x, W_r_x, W_z_x, W_n_x):
     """Compute what no state reaches, for all time steps at once ([T * B, dim] arrays)."""
-    product(x, (W_r, W_z, W_n), (W_r_x, W_z_x, W_n_x))
+    product(part, x, (W_r, W_z, W_n), (W_r_x, W_z_x, W_n_x))
 
 
 @driver
 def step(
-    U_r, U_z, U_n, h, W_r_x, b_r, W_z_x, b_z, W_n_x, b_n, b_hn, U_r_h, U_z_h, U_n_h, r, z, n, h_next
+    part,
+    U_r,
+    U_z,
+    U_n,
+    h,
+    W_r_x,
+    b_r,
+    W_z_x,
+    b_z,
+    W_n_x,
+    b_n,
+    b_hn,
+    U_r_h,
+    U_z_h,
+    U_n_h,
+    r,
+    z,
+    n,
+    h_next,
 ):
     """Compute one time step of B rows."""
-    product(h, (U_r, U_z, U_n), (U_r_h, U_z_h, U_n_h))
-    cell_rows(W_r_x, U_r_h, b_r, W_z_x, U_z_h, b_z, W_n_x, b_n, U_n_h, b_hn, h, r, z, n, h_next)
+    wait(part)
+    product(part, h, (U_r, U_z, U_n), (U_r_h, U_z_h, U_n_h))
+    cell_rows(
+        part, W_r_x, U_r_h, b_r, W_z_x, U_z_h, b_z, W_n_x, b_n, U_n_h, b_hn, h, r, z, n, h_next
+    )
 
 
 @driver
 def sequence(
-    T, U_r, U_z, U_n, h, W_r_x, b_r, W_z_x, b_z, W_n_x, b_n, b_hn, U_r_h, U_z_h, U_n_h, r, z, n
+    part,
+    T,
+    U_r,
+    U_z,
+    U_n,
+    h,
+    W_r_x,
+    b_r,
+    W_z_x,
+    b_z,
+    W_n_x,
+    b_n,
+    b_hn,
+    U_r_h,
+    U_z_h,
+    U_n_h,
+    r,
+    z,
+    n,
 ):
     """Run the steps in order."""
     for t in range(T):
         step(
+            part,
             U_r,
             U_z,
             U_n,
@@ -145,11 +192,11 @@ def cell_vjp_2(d_h_products, d_h_next, z):
 
 @rows
 def cell_vjp_1_rows(
-    ct_y, ct_h_next, z, n, r, h, U_n_h, b_hn, d_h_next, d_a_n, d_n_U_n_h_b_hn, d_a_z, d_a_r
+    part, ct_y, ct_h_next, z, n, r, h, U_n_h, b_hn, d_h_next, d_a_n, d_n_U_n_h_b_hn, d_a_z, d_a_r
 ):
     """Run `cell_vjp_1` for every row and every unit."""
-    for row in range(d_h_next.shape[0]):
-        for unit in range(d_h_next.shape[1]):
+    for row in rows_of(part, d_h_next):
+        for unit in units_of(part, d_h_next):
             (
                 d_h_next[row, unit],
                 d_a_n[row, unit],
@@ -169,23 +216,23 @@ def cell_vjp_1_rows(
 
 
 @rows
-def cell_vjp_2_rows(d_h_products, d_h_next, z, d_h):
+def cell_vjp_2_rows(part, d_h_products, d_h_next, z, d_h):
     """Run `cell_vjp_2` for every row and every unit."""
-    for row in range(d_h.shape[0]):
-        for unit in range(d_h.shape[1]):
+    for row in rows_of(part, d_h):
+        for unit in units_of(part, d_h):
             d_h[row, unit] = cell_vjp_2(d_h_products[row, unit], d_h_next[row, unit], z[row, unit])
 
 
 @units
-def sums(d_a_r, d_a_z, d_a_n, d_n_U_n_h_b_hn, d_b_r, d_b_z, d_b_n, d_b_hn):
+def sums(part, d_a_r, d_a_z, d_a_n, d_n_U_n_h_b_hn, d_b_r, d_b_z, d_b_n, d_b_hn):
     """Sum over all rows what becomes the gradients of vectors and scalars."""
-    for unit in range(d_a_r.shape[1]):
+    for unit in units_of(part, d_a_r):
         d_b_r[unit] = real(0)
         d_b_z[unit] = real(0)
         d_b_n[unit] = real(0)
         d_b_hn[unit] = real(0)
     for row in range(d_a_r.shape[0]):
-        for unit in range(d_a_r.shape[1]):
+        for unit in units_of(part, d_a_r):
             d_b_r[unit] += d_a_r[row, unit]
             d_b_z[unit] += d_a_z[row, unit]
             d_b_n[unit] += d_a_n[row, unit]
@@ -194,6 +241,7 @@ def sums(d_a_r, d_a_z, d_a_n, d_n_U_n_h_b_hn, d_b_r, d_b_z, d_b_n, d_b_hn):
 
 @driver
 def step_vjp(
+    part,
     ct_y,
     ct_h_next,
     z,
@@ -215,14 +263,29 @@ def step_vjp(
 ):
     """Compute one time step of B rows."""
     cell_vjp_1_rows(
-        ct_y, ct_h_next, z, n, r, h, U_n_h, b_hn, d_h_next, d_a_n, d_n_U_n_h_b_hn, d_a_z, d_a_r
+        part,
+        ct_y,
+        ct_h_next,
+        z,
+        n,
+        r,
+        h,
+        U_n_h,
+        b_hn,
+        d_h_next,
+        d_a_n,
+        d_n_U_n_h_b_hn,
+        d_a_z,
+        d_a_r,
     )
-    product_transposed((d_a_r, d_a_z, d_n_U_n_h_b_hn), (U_r, U_z, U_n), d_h_products)
-    cell_vjp_2_rows(d_h_products, d_h_next, z, d_h)
+    wait(part)
+    product_transposed(part, (d_a_r, d_a_z, d_n_U_n_h_b_hn), (U_r, U_z, U_n), d_h_products)
+    cell_vjp_2_rows(part, d_h_products, d_h_next, z, d_h)
 
 
 @driver
 def sequence_vjp(
+    part,
     T,
     ct_y,
     d_h,
@@ -245,6 +308,7 @@ def sequence_vjp(
     """Run the steps in reverse order."""
     for t in range(T - 1, -1, -1):
         step_vjp(
+            part,
             ct_y[t],
             d_h[t + 1],
             z[t],
@@ -267,13 +331,14 @@ def sequence_vjp(
 
 
 @driver
-def after_vjp(W_r, W_z, W_n, d_a_r, d_a_z, d_a_n, d_x):
+def after_vjp(part, W_r, W_z, W_n, d_a_r, d_a_z, d_a_n, d_x):
     """Compute what no state needs, for all time steps at once ([T * B, dim] arrays)."""
-    product_transposed((d_a_r, d_a_z, d_a_n), (W_r, W_z, W_n), d_x)
+    product_transposed(part, (d_a_r, d_a_z, d_a_n), (W_r, W_z, W_n), d_x)
 
 
 @driver
 def outers_vjp(
+    part,
     d_a_r,
     d_a_z,
     d_a_n,
@@ -292,9 +357,9 @@ def outers_vjp(
     d_b_hn,
 ):
     """Sum the parameter gradients over all time steps and rows ([T * B, dim] arrays)."""
-    outer((d_a_r, d_a_z, d_a_n), x, (d_W_r, d_W_z, d_W_n))
-    outer((d_a_r, d_a_z, d_n_U_n_h_b_hn), h, (d_U_r, d_U_z, d_U_n))
-    sums(d_a_r, d_a_z, d_a_n, d_n_U_n_h_b_hn, d_b_r, d_b_z, d_b_n, d_b_hn)
+    outer(part, (d_a_r, d_a_z, d_a_n), x, (d_W_r, d_W_z, d_W_n))
+    outer(part, (d_a_r, d_a_z, d_n_U_n_h_b_hn), h, (d_U_r, d_U_z, d_U_n))
+    sums(by_units(part), d_a_r, d_a_z, d_a_n, d_n_U_n_h_b_hn, d_b_r, d_b_z, d_b_n, d_b_hn)
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -357,4 +422,5 @@ LAYOUT = Layout(
         "d_b_n": ("gradient", "hidden"),
         "d_b_hn": ("gradient", "hidden"),
     },
+    engine=engine,
 )

@@ -11,7 +11,19 @@ Output: h'. A prime marks the next value of a state.
 
 from numpy import float64 as real
 
-from gatewright.runtime.cpu import device, driver, outer, product, product_transposed, rows, units
+from gatewright.runtime.cpu import (
+    by_units,
+    device,
+    driver,
+    engine,
+    outer,
+    product,
+    product_transposed,
+    rows,
+    rows_of,
+    units,
+    units_of,
+)
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -47,30 +59,30 @@ def cell(W_x, u, h, b):
 
 
 @rows
-def cell_rows(W_x, u, h, b, h_next):
+def cell_rows(part, W_x, u, h, b, h_next):
     """Run `cell` for every row and every unit."""
-    for row in range(h_next.shape[0]):
-        for unit in range(h_next.shape[1]):
+    for row in rows_of(part, h_next):
+        for unit in units_of(part, h_next):
             h_next[row, unit] = cell(W_x[row, unit], u[unit], h[row, unit], b[unit])
 
 
 @driver
-def before(W, x, W_x):
+def before(part, W, x, W_x):
     """Compute what no state reaches, for all time steps at once ([T * B, dim] arrays)."""
-    product(x, (W,), (W_x,))
+    product(part, x, (W,), (W_x,))
 
 
 @driver
-def step(W_x, u, h, b, h_next):
+def step(part, W_x, u, h, b, h_next):
     """Compute one time step of B rows."""
-    cell_rows(W_x, u, h, b, h_next)
+    cell_rows(part, W_x, u, h, b, h_next)
 
 
 @driver
-def sequence(T, W_x, u, h, b):
+def sequence(part, T, W_x, u, h, b):
     """Run the steps in order."""
     for t in range(T):
-        step(W_x[t], u, h[t], b, h[t + 1])
+        step(part, W_x[t], u, h[t], b, h[t + 1])
 
 
 # Reverse: 4 elementwise operations per row and unit, and its matrix products.
@@ -88,51 +100,51 @@ def cell_vjp(ct_y, ct_h_next, h_next, u):
 
 
 @rows
-def cell_vjp_rows(ct_y, ct_h_next, h_next, u, d_a_h_next, d_h):
+def cell_vjp_rows(part, ct_y, ct_h_next, h_next, u, d_a_h_next, d_h):
     """Run `cell_vjp` for every row and every unit."""
-    for row in range(d_a_h_next.shape[0]):
-        for unit in range(d_a_h_next.shape[1]):
+    for row in rows_of(part, d_a_h_next):
+        for unit in units_of(part, d_a_h_next):
             d_a_h_next[row, unit], d_h[row, unit] = cell_vjp(
                 ct_y[row, unit], ct_h_next[row, unit], h_next[row, unit], u[unit]
             )
 
 
 @units
-def sums(d_a_h_next, h, d_u, d_b):
+def sums(part, d_a_h_next, h, d_u, d_b):
     """Sum over all rows what becomes the gradients of vectors and scalars."""
-    for unit in range(d_a_h_next.shape[1]):
+    for unit in units_of(part, d_a_h_next):
         d_u[unit] = real(0)
         d_b[unit] = real(0)
     for row in range(d_a_h_next.shape[0]):
-        for unit in range(d_a_h_next.shape[1]):
+        for unit in units_of(part, d_a_h_next):
             d_u[unit] += d_a_h_next[row, unit] * h[row, unit]
             d_b[unit] += d_a_h_next[row, unit]
 
 
 @driver
-def step_vjp(ct_y, ct_h_next, h_next, u, d_a_h_next, d_h):
+def step_vjp(part, ct_y, ct_h_next, h_next, u, d_a_h_next, d_h):
     """Compute one time step of B rows."""
-    cell_vjp_rows(ct_y, ct_h_next, h_next, u, d_a_h_next, d_h)
+    cell_vjp_rows(part, ct_y, ct_h_next, h_next, u, d_a_h_next, d_h)
 
 
 @driver
-def sequence_vjp(T, ct_y, d_h, h, u, d_a_h_next):
+def sequence_vjp(part, T, ct_y, d_h, h, u, d_a_h_next):
     """Run the steps in reverse order."""
     for t in range(T - 1, -1, -1):
-        step_vjp(ct_y[t], d_h[t + 1], h[t + 1], u, d_a_h_next[t], d_h[t])
+        step_vjp(part, ct_y[t], d_h[t + 1], h[t + 1], u, d_a_h_next[t], d_h[t])
 
 
 @driver
-def after_vjp(W, d_a_h_next, d_x):
+def after_vjp(part, W, d_a_h_next, d_x):
     """Compute what no state needs, for all time steps at once ([T * B, dim] arrays)."""
-    product_transposed((d_a_h_next,), (W,), d_x)
+    product_transposed(part, (d_a_h_next,), (W,), d_x)
 
 
 @driver
-def outers_vjp(d_a_h_next, x, d_W, h, d_u, d_b):
+def outers_vjp(part, d_a_h_next, x, d_W, h, d_u, d_b):
     """Sum the parameter gradients over all time steps and rows ([T * B, dim] arrays)."""
-    outer((d_a_h_next,), x, (d_W,))
-    sums(d_a_h_next, h, d_u, d_b)
+    outer(part, (d_a_h_next,), x, (d_W,))
+    sums(by_units(part), d_a_h_next, h, d_u, d_b)
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -156,4 +168,5 @@ LAYOUT = Layout(
         "d_u": ("gradient", "hidden"),
         "d_b": ("gradient", "hidden"),
     },
+    engine=engine,
 )

@@ -15,15 +15,20 @@ Output: h'. A prime marks the next value of a state.
 from numpy import float64 as real
 
 from gatewright.runtime.cpu import (
+    by_units,
     device,
     driver,
+    engine,
     exp,
     outer,
     product,
     product_transposed,
     rows,
+    rows_of,
     tanh,
     units,
+    units_of,
+    wait,
 )
 from gatewright.runtime.layout import Layout
 
@@ -55,10 +60,10 @@ def cell(W_f_x, U_f_h, b_f, W_g_x, U_g_h, b_g, beta, h):
 
 
 @rows
-def cell_rows(W_f_x, U_f_h, b_f, W_g_x, U_g_h, b_g, beta, h, f, g, sigmoid_h_next, h_next):
+def cell_rows(part, W_f_x, U_f_h, b_f, W_g_x, U_g_h, b_g, beta, h, f, g, sigmoid_h_next, h_next):
     """Run `cell` for every row and every unit."""
-    for row in range(f.shape[0]):
-        for unit in range(f.shape[1]):
+    for row in rows_of(part, f):
+        for unit in units_of(part, f):
             f[row, unit], g[row, unit], sigmoid_h_next[row, unit], h_next[row, unit] = cell(
                 W_f_x[row, unit],
                 U_f_h[row, unit],
@@ -72,23 +77,29 @@ def cell_rows(W_f_x, U_f_h, b_f, W_g_x, U_g_h, b_g, beta, h, f, g, sigmoid_h_nex
 
 
 @driver
-def before(W_f, W_g, x, W_f_x, W_g_x):
+def before(part, W_f, W_g, x, W_f_x, W_g_x):
     """Compute what no state reaches, for all time steps at once ([T * B, dim] arrays)."""
-    product(x, (W_f, W_g), (W_f_x, W_g_x))
+    product(part, x, (W_f, W_g), (W_f_x, W_g_x))
 
 
 @driver
-def step(U_f, U_g, h, W_f_x, b_f, W_g_x, b_g, beta, U_f_h, U_g_h, f, g, sigmoid_h_next, h_next):
+def step(
+    part, U_f, U_g, h, W_f_x, b_f, W_g_x, b_g, beta, U_f_h, U_g_h, f, g, sigmoid_h_next, h_next
+):
     """Compute one time step of B rows."""
-    product(h, (U_f, U_g), (U_f_h, U_g_h))
-    cell_rows(W_f_x, U_f_h, b_f, W_g_x, U_g_h, b_g, beta, h, f, g, sigmoid_h_next, h_next)
+    wait(part)
+    product(part, h, (U_f, U_g), (U_f_h, U_g_h))
+    cell_rows(part, W_f_x, U_f_h, b_f, W_g_x, U_g_h, b_g, beta, h, f, g, sigmoid_h_next, h_next)
 
 
 @driver
-def sequence(T, U_f, U_g, h, W_f_x, b_f, W_g_x, b_g, beta, U_f_h, U_g_h, f, g, sigmoid_h_next):
+def sequence(
+    part, T, U_f, U_g, h, W_f_x, b_f, W_g_x, b_g, beta, U_f_h, U_g_h, f, g, sigmoid_h_next
+):
     """Run the steps in order."""
     for t in range(T):
         step(
+            part,
             U_f,
             U_g,
             h[t],
@@ -135,10 +146,10 @@ def cell_vjp_2(d_h_products, d_h_next, f):
 
 
 @rows
-def cell_vjp_1_rows(ct_y, ct_h_next, g, sigmoid_h_next, h, f, d_h_next, d_a_g, d_s):
+def cell_vjp_1_rows(part, ct_y, ct_h_next, g, sigmoid_h_next, h, f, d_h_next, d_a_g, d_s):
     """Run `cell_vjp_1` for every row and every unit."""
-    for row in range(d_h_next.shape[0]):
-        for unit in range(d_h_next.shape[1]):
+    for row in rows_of(part, d_h_next):
+        for unit in units_of(part, d_h_next):
             d_h_next[row, unit], d_a_g[row, unit], d_s[row, unit] = cell_vjp_1(
                 ct_y[row, unit],
                 ct_h_next[row, unit],
@@ -150,42 +161,57 @@ def cell_vjp_1_rows(ct_y, ct_h_next, g, sigmoid_h_next, h, f, d_h_next, d_a_g, d
 
 
 @rows
-def cell_vjp_2_rows(d_h_products, d_h_next, f, d_h):
+def cell_vjp_2_rows(part, d_h_products, d_h_next, f, d_h):
     """Run `cell_vjp_2` for every row and every unit."""
-    for row in range(d_h.shape[0]):
-        for unit in range(d_h.shape[1]):
+    for row in rows_of(part, d_h):
+        for unit in units_of(part, d_h):
             d_h[row, unit] = cell_vjp_2(d_h_products[row, unit], d_h_next[row, unit], f[row, unit])
 
 
 @units
-def sums(d_s, d_a_g, d_b_f, d_b_g):
+def sums(part, d_s, d_a_g, d_b_f, d_b_g):
     """Sum over all rows what becomes the gradients of vectors and scalars."""
-    for unit in range(d_s.shape[1]):
+    for unit in units_of(part, d_s):
         d_b_f[unit] = real(0)
         d_b_g[unit] = real(0)
     for row in range(d_s.shape[0]):
-        for unit in range(d_s.shape[1]):
+        for unit in units_of(part, d_s):
             d_b_f[unit] += d_s[row, unit]
             d_b_g[unit] += d_a_g[row, unit]
 
 
 @driver
 def step_vjp(
-    ct_y, ct_h_next, g, sigmoid_h_next, h, f, U_f, U_g, d_h_next, d_a_g, d_s, d_h_products, d_h
+    part,
+    ct_y,
+    ct_h_next,
+    g,
+    sigmoid_h_next,
+    h,
+    f,
+    U_f,
+    U_g,
+    d_h_next,
+    d_a_g,
+    d_s,
+    d_h_products,
+    d_h,
 ):
     """Compute one time step of B rows."""
-    cell_vjp_1_rows(ct_y, ct_h_next, g, sigmoid_h_next, h, f, d_h_next, d_a_g, d_s)
-    product_transposed((d_s, d_a_g), (U_f, U_g), d_h_products)
-    cell_vjp_2_rows(d_h_products, d_h_next, f, d_h)
+    cell_vjp_1_rows(part, ct_y, ct_h_next, g, sigmoid_h_next, h, f, d_h_next, d_a_g, d_s)
+    wait(part)
+    product_transposed(part, (d_s, d_a_g), (U_f, U_g), d_h_products)
+    cell_vjp_2_rows(part, d_h_products, d_h_next, f, d_h)
 
 
 @driver
 def sequence_vjp(
-    T, ct_y, d_h, g, sigmoid_h_next, h, f, U_f, U_g, d_h_next, d_a_g, d_s, d_h_products
+    part, T, ct_y, d_h, g, sigmoid_h_next, h, f, U_f, U_g, d_h_next, d_a_g, d_s, d_h_products
 ):
     """Run the steps in reverse order."""
     for t in range(T - 1, -1, -1):
         step_vjp(
+            part,
             ct_y[t],
             d_h[t + 1],
             g[t],
@@ -203,17 +229,17 @@ def sequence_vjp(
 
 
 @driver
-def after_vjp(W_f, W_g, d_s, d_a_g, d_x):
+def after_vjp(part, W_f, W_g, d_s, d_a_g, d_x):
     """Compute what no state needs, for all time steps at once ([T * B, dim] arrays)."""
-    product_transposed((d_s, d_a_g), (W_f, W_g), d_x)
+    product_transposed(part, (d_s, d_a_g), (W_f, W_g), d_x)
 
 
 @driver
-def outers_vjp(d_s, d_a_g, x, d_W_f, d_W_g, h, d_U_f, d_U_g, d_b_f, d_b_g):
+def outers_vjp(part, d_s, d_a_g, x, d_W_f, d_W_g, h, d_U_f, d_U_g, d_b_f, d_b_g):
     """Sum the parameter gradients over all time steps and rows ([T * B, dim] arrays)."""
-    outer((d_s, d_a_g), x, (d_W_f, d_W_g))
-    outer((d_s, d_a_g), h, (d_U_f, d_U_g))
-    sums(d_s, d_a_g, d_b_f, d_b_g)
+    outer(part, (d_s, d_a_g), x, (d_W_f, d_W_g))
+    outer(part, (d_s, d_a_g), h, (d_U_f, d_U_g))
+    sums(by_units(part), d_s, d_a_g, d_b_f, d_b_g)
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -263,4 +289,5 @@ LAYOUT = Layout(
         "d_b_f": ("gradient", "hidden"),
         "d_b_g": ("gradient", "hidden"),
     },
+    engine=engine,
 )

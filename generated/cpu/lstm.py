@@ -15,15 +15,20 @@ Output: h'. A prime marks the next value of a state.
 from numpy import float64 as real
 
 from gatewright.runtime.cpu import (
+    by_units,
     device,
     driver,
+    engine,
     exp,
     outer,
     product,
     product_transposed,
     rows,
+    rows_of,
     tanh,
     units,
+    units_of,
+    wait,
 )
 from gatewright.runtime.layout import Layout
 
@@ -60,6 +65,7 @@ def cell(W_i_x, U_i_h, b_i, W_f_x, U_f_h, b_f, W_g_x, U_g_h, b_g, c, W_o_x, U_o_
 
 @rows
 def cell_rows(
+    part,
     W_i_x,
     U_i_h,
     b_i,
@@ -82,8 +88,8 @@ def cell_rows(
     h_next,
 ):
     """Run `cell` for every row and every unit."""
-    for row in range(i.shape[0]):
-        for unit in range(i.shape[1]):
+    for row in rows_of(part, i):
+        for unit in units_of(part, i):
             (
                 i[row, unit],
                 f[row, unit],
@@ -110,13 +116,14 @@ def cell_rows(
 
 
 @driver
-def before(W_i, W_f, W_g, W_o, x, W_i_x, W_f_x, W_g_x, W_o_x):
+def before(part, W_i, W_f, W_g, W_o, x, W_i_x, W_f_x, W_g_x, W_o_x):
     """Compute what no state reaches, for all time steps at once ([T * B, dim] arrays)."""
-    product(x, (W_i, W_f, W_g, W_o), (W_i_x, W_f_x, W_g_x, W_o_x))
+    product(part, x, (W_i, W_f, W_g, W_o), (W_i_x, W_f_x, W_g_x, W_o_x))
 
 
 @driver
 def step(
+    part,
     U_i,
     U_f,
     U_g,
@@ -144,8 +151,10 @@ def step(
     h_next,
 ):
     """Compute one time step of B rows."""
-    product(h, (U_i, U_f, U_g, U_o), (U_i_h, U_f_h, U_g_h, U_o_h))
+    wait(part)
+    product(part, h, (U_i, U_f, U_g, U_o), (U_i_h, U_f_h, U_g_h, U_o_h))
     cell_rows(
+        part,
         W_i_x,
         U_i_h,
         b_i,
@@ -171,6 +180,7 @@ def step(
 
 @driver
 def sequence(
+    part,
     T,
     U_i,
     U_f,
@@ -199,6 +209,7 @@ def sequence(
     """Run the steps in order."""
     for t in range(T):
         step(
+            part,
             U_i,
             U_f,
             U_g,
@@ -257,11 +268,11 @@ def cell_vjp(ct_y, ct_h_next, o, tanh_c_next, ct_c_next, i, g, c, f):
 
 @rows
 def cell_vjp_rows(
-    ct_y, ct_h_next, o, tanh_c_next, ct_c_next, i, g, c, f, d_a_o, d_a_g, d_a_f, d_a_i, d_c
+    part, ct_y, ct_h_next, o, tanh_c_next, ct_c_next, i, g, c, f, d_a_o, d_a_g, d_a_f, d_a_i, d_c
 ):
     """Run `cell_vjp` for every row and every unit."""
-    for row in range(d_a_o.shape[0]):
-        for unit in range(d_a_o.shape[1]):
+    for row in rows_of(part, d_a_o):
+        for unit in units_of(part, d_a_o):
             (
                 d_a_o[row, unit],
                 d_a_g[row, unit],
@@ -282,15 +293,15 @@ def cell_vjp_rows(
 
 
 @units
-def sums(d_a_i, d_a_f, d_a_g, d_a_o, d_b_i, d_b_f, d_b_g, d_b_o):
+def sums(part, d_a_i, d_a_f, d_a_g, d_a_o, d_b_i, d_b_f, d_b_g, d_b_o):
     """Sum over all rows what becomes the gradients of vectors and scalars."""
-    for unit in range(d_a_i.shape[1]):
+    for unit in units_of(part, d_a_i):
         d_b_i[unit] = real(0)
         d_b_f[unit] = real(0)
         d_b_g[unit] = real(0)
         d_b_o[unit] = real(0)
     for row in range(d_a_i.shape[0]):
-        for unit in range(d_a_i.shape[1]):
+        for unit in units_of(part, d_a_i):
             d_b_i[unit] += d_a_i[row, unit]
             d_b_f[unit] += d_a_f[row, unit]
             d_b_g[unit] += d_a_g[row, unit]
@@ -299,6 +310,7 @@ def sums(d_a_i, d_a_f, d_a_g, d_a_o, d_b_i, d_b_f, d_b_g, d_b_o):
 
 @driver
 def step_vjp(
+    part,
     ct_y,
     ct_h_next,
     o,
@@ -321,18 +333,52 @@ def step_vjp(
 ):
     """Compute one time step of B rows."""
     cell_vjp_rows(
-        ct_y, ct_h_next, o, tanh_c_next, ct_c_next, i, g, c, f, d_a_o, d_a_g, d_a_f, d_a_i, d_c
+        part,
+        ct_y,
+        ct_h_next,
+        o,
+        tanh_c_next,
+        ct_c_next,
+        i,
+        g,
+        c,
+        f,
+        d_a_o,
+        d_a_g,
+        d_a_f,
+        d_a_i,
+        d_c,
     )
-    product_transposed((d_a_i, d_a_f, d_a_g, d_a_o), (U_i, U_f, U_g, U_o), d_h)
+    wait(part)
+    product_transposed(part, (d_a_i, d_a_f, d_a_g, d_a_o), (U_i, U_f, U_g, U_o), d_h)
 
 
 @driver
 def sequence_vjp(
-    T, ct_y, d_h, o, tanh_c_next, d_c, i, g, c, f, U_i, U_f, U_g, U_o, d_a_o, d_a_g, d_a_f, d_a_i
+    part,
+    T,
+    ct_y,
+    d_h,
+    o,
+    tanh_c_next,
+    d_c,
+    i,
+    g,
+    c,
+    f,
+    U_i,
+    U_f,
+    U_g,
+    U_o,
+    d_a_o,
+    d_a_g,
+    d_a_f,
+    d_a_i,
 ):
     """Run the steps in reverse order."""
     for t in range(T - 1, -1, -1):
         step_vjp(
+            part,
             ct_y[t],
             d_h[t + 1],
             o[t],
@@ -356,13 +402,14 @@ def sequence_vjp(
 
 
 @driver
-def after_vjp(W_i, W_f, W_g, W_o, d_a_i, d_a_f, d_a_g, d_a_o, d_x):
+def after_vjp(part, W_i, W_f, W_g, W_o, d_a_i, d_a_f, d_a_g, d_a_o, d_x):
     """Compute what no state needs, for all time steps at once ([T * B, dim] arrays)."""
-    product_transposed((d_a_i, d_a_f, d_a_g, d_a_o), (W_i, W_f, W_g, W_o), d_x)
+    product_transposed(part, (d_a_i, d_a_f, d_a_g, d_a_o), (W_i, W_f, W_g, W_o), d_x)
 
 
 @driver
 def outers_vjp(
+    part,
     d_a_i,
     d_a_f,
     d_a_g,
@@ -383,9 +430,9 @@ def outers_vjp(
     d_b_o,
 ):
     """Sum the parameter gradients over all time steps and rows ([T * B, dim] arrays)."""
-    outer((d_a_i, d_a_f, d_a_g, d_a_o), x, (d_W_i, d_W_f, d_W_g, d_W_o))
-    outer((d_a_i, d_a_f, d_a_g, d_a_o), h, (d_U_i, d_U_f, d_U_g, d_U_o))
-    sums(d_a_i, d_a_f, d_a_g, d_a_o, d_b_i, d_b_f, d_b_g, d_b_o)
+    outer(part, (d_a_i, d_a_f, d_a_g, d_a_o), x, (d_W_i, d_W_f, d_W_g, d_W_o))
+    outer(part, (d_a_i, d_a_f, d_a_g, d_a_o), h, (d_U_i, d_U_f, d_U_g, d_U_o))
+    sums(by_units(part), d_a_i, d_a_f, d_a_g, d_a_o, d_b_i, d_b_f, d_b_g, d_b_o)
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -458,4 +505,5 @@ LAYOUT = Layout(
         "d_b_g": ("gradient", "hidden"),
         "d_b_o": ("gradient", "hidden"),
     },
+    engine=engine,
 )

@@ -14,15 +14,20 @@ Output: h'. A prime marks the next value of a state.
 from numpy import float64 as real
 
 from gatewright.runtime.cpu import (
+    by_units,
     device,
     driver,
+    engine,
     exp,
     outer,
     product,
     product_transposed,
     rows,
+    rows_of,
     tanh,
     units,
+    units_of,
+    wait,
 )
 from gatewright.runtime.layout import Layout
 
@@ -57,11 +62,27 @@ def cell(W_i_x, U_i_h, b_i, W_g_x, U_g_h, b_g, c, W_o_x, U_o_h, b_o):
 
 @rows
 def cell_rows(
-    W_i_x, U_i_h, b_i, W_g_x, U_g_h, b_g, c, W_o_x, U_o_h, b_o, i, g, c_next, o, tanh_c_next, h_next
+    part,
+    W_i_x,
+    U_i_h,
+    b_i,
+    W_g_x,
+    U_g_h,
+    b_g,
+    c,
+    W_o_x,
+    U_o_h,
+    b_o,
+    i,
+    g,
+    c_next,
+    o,
+    tanh_c_next,
+    h_next,
 ):
     """Run `cell` for every row and every unit."""
-    for row in range(i.shape[0]):
-        for unit in range(i.shape[1]):
+    for row in rows_of(part, i):
+        for unit in units_of(part, i):
             (
                 i[row, unit],
                 g[row, unit],
@@ -84,13 +105,14 @@ def cell_rows(
 
 
 @driver
-def before(W_i, W_g, W_o, x, W_i_x, W_g_x, W_o_x):
+def before(part, W_i, W_g, W_o, x, W_i_x, W_g_x, W_o_x):
     """Compute what no state reaches, for all time steps at once ([T * B, dim] arrays)."""
-    product(x, (W_i, W_g, W_o), (W_i_x, W_g_x, W_o_x))
+    product(part, x, (W_i, W_g, W_o), (W_i_x, W_g_x, W_o_x))
 
 
 @driver
 def step(
+    part,
     U_i,
     U_g,
     U_o,
@@ -113,8 +135,10 @@ def step(
     h_next,
 ):
     """Compute one time step of B rows."""
-    product(h, (U_i, U_g, U_o), (U_i_h, U_g_h, U_o_h))
+    wait(part)
+    product(part, h, (U_i, U_g, U_o), (U_i_h, U_g_h, U_o_h))
     cell_rows(
+        part,
         W_i_x,
         U_i_h,
         b_i,
@@ -136,6 +160,7 @@ def step(
 
 @driver
 def sequence(
+    part,
     T,
     U_i,
     U_g,
@@ -159,6 +184,7 @@ def sequence(
     """Run the steps in order."""
     for t in range(T):
         step(
+            part,
             U_i,
             U_g,
             U_o,
@@ -208,10 +234,10 @@ def cell_vjp(ct_y, ct_h_next, o, tanh_c_next, ct_c_next, i, g):
 
 
 @rows
-def cell_vjp_rows(ct_y, ct_h_next, o, tanh_c_next, ct_c_next, i, g, d_a_o, d_a_g, d_a_i, d_c):
+def cell_vjp_rows(part, ct_y, ct_h_next, o, tanh_c_next, ct_c_next, i, g, d_a_o, d_a_g, d_a_i, d_c):
     """Run `cell_vjp` for every row and every unit."""
-    for row in range(d_a_o.shape[0]):
-        for unit in range(d_a_o.shape[1]):
+    for row in rows_of(part, d_a_o):
+        for unit in units_of(part, d_a_o):
             d_a_o[row, unit], d_a_g[row, unit], d_a_i[row, unit], d_c[row, unit] = cell_vjp(
                 ct_y[row, unit],
                 ct_h_next[row, unit],
@@ -224,14 +250,14 @@ def cell_vjp_rows(ct_y, ct_h_next, o, tanh_c_next, ct_c_next, i, g, d_a_o, d_a_g
 
 
 @units
-def sums(d_a_i, d_a_g, d_a_o, d_b_i, d_b_g, d_b_o):
+def sums(part, d_a_i, d_a_g, d_a_o, d_b_i, d_b_g, d_b_o):
     """Sum over all rows what becomes the gradients of vectors and scalars."""
-    for unit in range(d_a_i.shape[1]):
+    for unit in units_of(part, d_a_i):
         d_b_i[unit] = real(0)
         d_b_g[unit] = real(0)
         d_b_o[unit] = real(0)
     for row in range(d_a_i.shape[0]):
-        for unit in range(d_a_i.shape[1]):
+        for unit in units_of(part, d_a_i):
             d_b_i[unit] += d_a_i[row, unit]
             d_b_g[unit] += d_a_g[row, unit]
             d_b_o[unit] += d_a_o[row, unit]
@@ -239,18 +265,35 @@ def sums(d_a_i, d_a_g, d_a_o, d_b_i, d_b_g, d_b_o):
 
 @driver
 def step_vjp(
-    ct_y, ct_h_next, o, tanh_c_next, ct_c_next, i, g, U_i, U_g, U_o, d_a_o, d_a_g, d_a_i, d_c, d_h
+    part,
+    ct_y,
+    ct_h_next,
+    o,
+    tanh_c_next,
+    ct_c_next,
+    i,
+    g,
+    U_i,
+    U_g,
+    U_o,
+    d_a_o,
+    d_a_g,
+    d_a_i,
+    d_c,
+    d_h,
 ):
     """Compute one time step of B rows."""
-    cell_vjp_rows(ct_y, ct_h_next, o, tanh_c_next, ct_c_next, i, g, d_a_o, d_a_g, d_a_i, d_c)
-    product_transposed((d_a_i, d_a_g, d_a_o), (U_i, U_g, U_o), d_h)
+    cell_vjp_rows(part, ct_y, ct_h_next, o, tanh_c_next, ct_c_next, i, g, d_a_o, d_a_g, d_a_i, d_c)
+    wait(part)
+    product_transposed(part, (d_a_i, d_a_g, d_a_o), (U_i, U_g, U_o), d_h)
 
 
 @driver
-def sequence_vjp(T, ct_y, d_h, o, tanh_c_next, d_c, i, g, U_i, U_g, U_o, d_a_o, d_a_g, d_a_i):
+def sequence_vjp(part, T, ct_y, d_h, o, tanh_c_next, d_c, i, g, U_i, U_g, U_o, d_a_o, d_a_g, d_a_i):
     """Run the steps in reverse order."""
     for t in range(T - 1, -1, -1):
         step_vjp(
+            part,
             ct_y[t],
             d_h[t + 1],
             o[t],
@@ -270,19 +313,19 @@ def sequence_vjp(T, ct_y, d_h, o, tanh_c_next, d_c, i, g, U_i, U_g, U_o, d_a_o, 
 
 
 @driver
-def after_vjp(W_i, W_g, W_o, d_a_i, d_a_g, d_a_o, d_x):
+def after_vjp(part, W_i, W_g, W_o, d_a_i, d_a_g, d_a_o, d_x):
     """Compute what no state needs, for all time steps at once ([T * B, dim] arrays)."""
-    product_transposed((d_a_i, d_a_g, d_a_o), (W_i, W_g, W_o), d_x)
+    product_transposed(part, (d_a_i, d_a_g, d_a_o), (W_i, W_g, W_o), d_x)
 
 
 @driver
 def outers_vjp(
-    d_a_i, d_a_g, d_a_o, x, d_W_i, d_W_g, d_W_o, h, d_U_i, d_U_g, d_U_o, d_b_i, d_b_g, d_b_o
+    part, d_a_i, d_a_g, d_a_o, x, d_W_i, d_W_g, d_W_o, h, d_U_i, d_U_g, d_U_o, d_b_i, d_b_g, d_b_o
 ):
     """Sum the parameter gradients over all time steps and rows ([T * B, dim] arrays)."""
-    outer((d_a_i, d_a_g, d_a_o), x, (d_W_i, d_W_g, d_W_o))
-    outer((d_a_i, d_a_g, d_a_o), h, (d_U_i, d_U_g, d_U_o))
-    sums(d_a_i, d_a_g, d_a_o, d_b_i, d_b_g, d_b_o)
+    outer(part, (d_a_i, d_a_g, d_a_o), x, (d_W_i, d_W_g, d_W_o))
+    outer(part, (d_a_i, d_a_g, d_a_o), h, (d_U_i, d_U_g, d_U_o))
+    sums(by_units(part), d_a_i, d_a_g, d_a_o, d_b_i, d_b_g, d_b_o)
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -343,4 +386,5 @@ LAYOUT = Layout(
         "d_b_g": ("gradient", "hidden"),
         "d_b_o": ("gradient", "hidden"),
     },
+    engine=engine,
 )

@@ -15,15 +15,20 @@ Output: h'. A prime marks the next value of a state.
 from numpy import float64 as real
 
 from gatewright.runtime.cpu import (
+    by_units,
     device,
     driver,
+    engine,
     exp,
     outer,
     product,
     product_transposed,
     rows,
+    rows_of,
     tanh,
     units,
+    units_of,
+    wait,
 )
 from gatewright.runtime.layout import Layout
 
@@ -62,6 +67,7 @@ def cell(
 
 @rows
 def cell_rows(
+    part,
     W_i_x,
     U_i_h,
     p_i,
@@ -87,8 +93,8 @@ def cell_rows(
     h_next,
 ):
     """Run `cell` for every row and every unit."""
-    for row in range(i.shape[0]):
-        for unit in range(i.shape[1]):
+    for row in rows_of(part, i):
+        for unit in units_of(part, i):
             (
                 i[row, unit],
                 f[row, unit],
@@ -118,13 +124,14 @@ def cell_rows(
 
 
 @driver
-def before(W_i, W_f, W_g, W_o, x, W_i_x, W_f_x, W_g_x, W_o_x):
+def before(part, W_i, W_f, W_g, W_o, x, W_i_x, W_f_x, W_g_x, W_o_x):
     """Compute what no state reaches, for all time steps at once ([T * B, dim] arrays)."""
-    product(x, (W_i, W_f, W_g, W_o), (W_i_x, W_f_x, W_g_x, W_o_x))
+    product(part, x, (W_i, W_f, W_g, W_o), (W_i_x, W_f_x, W_g_x, W_o_x))
 
 
 @driver
 def step(
+    part,
     U_i,
     U_f,
     U_g,
@@ -155,8 +162,10 @@ def step(
     h_next,
 ):
     """Compute one time step of B rows."""
-    product(h, (U_i, U_f, U_g, U_o), (U_i_h, U_f_h, U_g_h, U_o_h))
+    wait(part)
+    product(part, h, (U_i, U_f, U_g, U_o), (U_i_h, U_f_h, U_g_h, U_o_h))
     cell_rows(
+        part,
         W_i_x,
         U_i_h,
         p_i,
@@ -185,6 +194,7 @@ def step(
 
 @driver
 def sequence(
+    part,
     T,
     U_i,
     U_f,
@@ -216,6 +226,7 @@ def sequence(
     """Run the steps in order."""
     for t in range(T):
         step(
+            part,
             U_i,
             U_f,
             U_g,
@@ -277,6 +288,7 @@ def cell_vjp(ct_y, ct_h_next, o, tanh_c_next, ct_c_next, p_o, i, g, c, f, p_f, p
 
 @rows
 def cell_vjp_rows(
+    part,
     ct_y,
     ct_h_next,
     o,
@@ -296,8 +308,8 @@ def cell_vjp_rows(
     d_c,
 ):
     """Run `cell_vjp` for every row and every unit."""
-    for row in range(d_a_o.shape[0]):
-        for unit in range(d_a_o.shape[1]):
+    for row in rows_of(part, d_a_o):
+        for unit in units_of(part, d_a_o):
             (
                 d_a_o[row, unit],
                 d_a_g[row, unit],
@@ -321,9 +333,11 @@ def cell_vjp_rows(
 
 
 @units
-def sums(d_a_i, c, d_a_f, d_a_o, c_next, d_a_g, d_p_i, d_p_f, d_p_o, d_b_i, d_b_f, d_b_g, d_b_o):
+def sums(
+    part, d_a_i, c, d_a_f, d_a_o, c_next, d_a_g, d_p_i, d_p_f, d_p_o, d_b_i, d_b_f, d_b_g, d_b_o
+):
     """Sum over all rows what becomes the gradients of vectors and scalars."""
-    for unit in range(d_a_i.shape[1]):
+    for unit in units_of(part, d_a_i):
         d_p_i[unit] = real(0)
         d_p_f[unit] = real(0)
         d_p_o[unit] = real(0)
@@ -332,7 +346,7 @@ def sums(d_a_i, c, d_a_f, d_a_o, c_next, d_a_g, d_p_i, d_p_f, d_p_o, d_b_i, d_b_
         d_b_g[unit] = real(0)
         d_b_o[unit] = real(0)
     for row in range(d_a_i.shape[0]):
-        for unit in range(d_a_i.shape[1]):
+        for unit in units_of(part, d_a_i):
             d_p_i[unit] += d_a_i[row, unit] * c[row, unit]
             d_p_f[unit] += d_a_f[row, unit] * c[row, unit]
             d_p_o[unit] += d_a_o[row, unit] * c_next[row, unit]
@@ -344,6 +358,7 @@ def sums(d_a_i, c, d_a_f, d_a_o, c_next, d_a_g, d_p_i, d_p_f, d_p_o, d_b_i, d_b_
 
 @driver
 def step_vjp(
+    part,
     ct_y,
     ct_h_next,
     o,
@@ -369,6 +384,7 @@ def step_vjp(
 ):
     """Compute one time step of B rows."""
     cell_vjp_rows(
+        part,
         ct_y,
         ct_h_next,
         o,
@@ -387,11 +403,13 @@ def step_vjp(
         d_a_i,
         d_c,
     )
-    product_transposed((d_a_i, d_a_f, d_a_g, d_a_o), (U_i, U_f, U_g, U_o), d_h)
+    wait(part)
+    product_transposed(part, (d_a_i, d_a_f, d_a_g, d_a_o), (U_i, U_f, U_g, U_o), d_h)
 
 
 @driver
 def sequence_vjp(
+    part,
     T,
     ct_y,
     d_h,
@@ -417,6 +435,7 @@ def sequence_vjp(
     """Run the steps in reverse order."""
     for t in range(T - 1, -1, -1):
         step_vjp(
+            part,
             ct_y[t],
             d_h[t + 1],
             o[t],
@@ -443,13 +462,14 @@ def sequence_vjp(
 
 
 @driver
-def after_vjp(W_i, W_f, W_g, W_o, d_a_i, d_a_f, d_a_g, d_a_o, d_x):
+def after_vjp(part, W_i, W_f, W_g, W_o, d_a_i, d_a_f, d_a_g, d_a_o, d_x):
     """Compute what no state needs, for all time steps at once ([T * B, dim] arrays)."""
-    product_transposed((d_a_i, d_a_f, d_a_g, d_a_o), (W_i, W_f, W_g, W_o), d_x)
+    product_transposed(part, (d_a_i, d_a_f, d_a_g, d_a_o), (W_i, W_f, W_g, W_o), d_x)
 
 
 @driver
 def outers_vjp(
+    part,
     d_a_i,
     d_a_f,
     d_a_g,
@@ -475,9 +495,24 @@ def outers_vjp(
     d_b_o,
 ):
     """Sum the parameter gradients over all time steps and rows ([T * B, dim] arrays)."""
-    outer((d_a_i, d_a_f, d_a_g, d_a_o), x, (d_W_i, d_W_f, d_W_g, d_W_o))
-    outer((d_a_i, d_a_f, d_a_g, d_a_o), h, (d_U_i, d_U_f, d_U_g, d_U_o))
-    sums(d_a_i, c, d_a_f, d_a_o, c_next, d_a_g, d_p_i, d_p_f, d_p_o, d_b_i, d_b_f, d_b_g, d_b_o)
+    outer(part, (d_a_i, d_a_f, d_a_g, d_a_o), x, (d_W_i, d_W_f, d_W_g, d_W_o))
+    outer(part, (d_a_i, d_a_f, d_a_g, d_a_o), h, (d_U_i, d_U_f, d_U_g, d_U_o))
+    sums(
+        by_units(part),
+        d_a_i,
+        c,
+        d_a_f,
+        d_a_o,
+        c_next,
+        d_a_g,
+        d_p_i,
+        d_p_f,
+        d_p_o,
+        d_b_i,
+        d_b_f,
+        d_b_g,
+        d_b_o,
+    )
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -556,4 +591,5 @@ LAYOUT = Layout(
         "d_b_g": ("gradient", "hidden"),
         "d_b_o": ("gradient", "hidden"),
     },
+    engine=engine,
 )

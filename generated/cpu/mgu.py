@@ -12,15 +12,20 @@ Output: h'. A prime marks the next value of a state.
 from numpy import float64 as real
 
 from gatewright.runtime.cpu import (
+    by_units,
     device,
     driver,
+    engine,
     exp,
     outer,
     product,
     product_transposed,
     rows,
+    rows_of,
     tanh,
     units,
+    units_of,
+    wait,
 )
 from gatewright.runtime.layout import Layout
 
@@ -57,45 +62,48 @@ def cell_2(W_n_x, U_n_f_h, b_n, f, h):
 
 
 @rows
-def cell_1_rows(W_f_x, U_f_h, b_f, h, f, f_h):
+def cell_1_rows(part, W_f_x, U_f_h, b_f, h, f, f_h):
     """Run `cell_1` for every row and every unit."""
-    for row in range(f.shape[0]):
-        for unit in range(f.shape[1]):
+    for row in rows_of(part, f):
+        for unit in units_of(part, f):
             f[row, unit], f_h[row, unit] = cell_1(
                 W_f_x[row, unit], U_f_h[row, unit], b_f[unit], h[row, unit]
             )
 
 
 @rows
-def cell_2_rows(W_n_x, U_n_f_h, b_n, f, h, n, h_next):
+def cell_2_rows(part, W_n_x, U_n_f_h, b_n, f, h, n, h_next):
     """Run `cell_2` for every row and every unit."""
-    for row in range(n.shape[0]):
-        for unit in range(n.shape[1]):
+    for row in rows_of(part, n):
+        for unit in units_of(part, n):
             n[row, unit], h_next[row, unit] = cell_2(
                 W_n_x[row, unit], U_n_f_h[row, unit], b_n[unit], f[row, unit], h[row, unit]
             )
 
 
 @driver
-def before(W_f, W_n, x, W_f_x, W_n_x):
+def before(part, W_f, W_n, x, W_f_x, W_n_x):
     """Compute what no state reaches, for all time steps at once ([T * B, dim] arrays)."""
-    product(x, (W_f, W_n), (W_f_x, W_n_x))
+    product(part, x, (W_f, W_n), (W_f_x, W_n_x))
 
 
 @driver
-def step(U_f, h, W_f_x, b_f, U_n, W_n_x, b_n, U_f_h, f, f_h, U_n_f_h, n, h_next):
+def step(part, U_f, h, W_f_x, b_f, U_n, W_n_x, b_n, U_f_h, f, f_h, U_n_f_h, n, h_next):
     """Compute one time step of B rows."""
-    product(h, (U_f,), (U_f_h,))
-    cell_1_rows(W_f_x, U_f_h, b_f, h, f, f_h)
-    product(f_h, (U_n,), (U_n_f_h,))
-    cell_2_rows(W_n_x, U_n_f_h, b_n, f, h, n, h_next)
+    wait(part)
+    product(part, h, (U_f,), (U_f_h,))
+    cell_1_rows(part, W_f_x, U_f_h, b_f, h, f, f_h)
+    wait(part)
+    product(part, f_h, (U_n,), (U_n_f_h,))
+    cell_2_rows(part, W_n_x, U_n_f_h, b_n, f, h, n, h_next)
 
 
 @driver
-def sequence(T, U_f, h, W_f_x, b_f, U_n, W_n_x, b_n, U_f_h, f, f_h, U_n_f_h, n):
+def sequence(part, T, U_f, h, W_f_x, b_f, U_n, W_n_x, b_n, U_f_h, f, f_h, U_n_f_h, n):
     """Run the steps in order."""
     for t in range(T):
         step(
+            part,
             U_f,
             h[t],
             W_f_x[t],
@@ -144,62 +152,69 @@ def cell_vjp_3(d_h_products, d_h_next, f, d_f_h):
 
 
 @rows
-def cell_vjp_1_rows(ct_y, ct_h_next, f, n, d_h_next, d_a_n):
+def cell_vjp_1_rows(part, ct_y, ct_h_next, f, n, d_h_next, d_a_n):
     """Run `cell_vjp_1` for every row and every unit."""
-    for row in range(d_h_next.shape[0]):
-        for unit in range(d_h_next.shape[1]):
+    for row in rows_of(part, d_h_next):
+        for unit in units_of(part, d_h_next):
             d_h_next[row, unit], d_a_n[row, unit] = cell_vjp_1(
                 ct_y[row, unit], ct_h_next[row, unit], f[row, unit], n[row, unit]
             )
 
 
 @rows
-def cell_vjp_2_rows(d_h_next, n, h, d_f_h, f, d_a_f):
+def cell_vjp_2_rows(part, d_h_next, n, h, d_f_h, f, d_a_f):
     """Run `cell_vjp_2` for every row and every unit."""
-    for row in range(d_a_f.shape[0]):
-        for unit in range(d_a_f.shape[1]):
+    for row in rows_of(part, d_a_f):
+        for unit in units_of(part, d_a_f):
             d_a_f[row, unit] = cell_vjp_2(
                 d_h_next[row, unit], n[row, unit], h[row, unit], d_f_h[row, unit], f[row, unit]
             )
 
 
 @rows
-def cell_vjp_3_rows(d_h_products, d_h_next, f, d_f_h, d_h):
+def cell_vjp_3_rows(part, d_h_products, d_h_next, f, d_f_h, d_h):
     """Run `cell_vjp_3` for every row and every unit."""
-    for row in range(d_h.shape[0]):
-        for unit in range(d_h.shape[1]):
+    for row in rows_of(part, d_h):
+        for unit in units_of(part, d_h):
             d_h[row, unit] = cell_vjp_3(
                 d_h_products[row, unit], d_h_next[row, unit], f[row, unit], d_f_h[row, unit]
             )
 
 
 @units
-def sums(d_a_f, d_a_n, d_b_f, d_b_n):
+def sums(part, d_a_f, d_a_n, d_b_f, d_b_n):
     """Sum over all rows what becomes the gradients of vectors and scalars."""
-    for unit in range(d_a_f.shape[1]):
+    for unit in units_of(part, d_a_f):
         d_b_f[unit] = real(0)
         d_b_n[unit] = real(0)
     for row in range(d_a_f.shape[0]):
-        for unit in range(d_a_f.shape[1]):
+        for unit in units_of(part, d_a_f):
             d_b_f[unit] += d_a_f[row, unit]
             d_b_n[unit] += d_a_n[row, unit]
 
 
 @driver
-def step_vjp(ct_y, ct_h_next, f, n, U_n, h, U_f, d_h_next, d_a_n, d_f_h, d_a_f, d_h_products, d_h):
+def step_vjp(
+    part, ct_y, ct_h_next, f, n, U_n, h, U_f, d_h_next, d_a_n, d_f_h, d_a_f, d_h_products, d_h
+):
     """Compute one time step of B rows."""
-    cell_vjp_1_rows(ct_y, ct_h_next, f, n, d_h_next, d_a_n)
-    product_transposed((d_a_n,), (U_n,), d_f_h)
-    cell_vjp_2_rows(d_h_next, n, h, d_f_h, f, d_a_f)
-    product_transposed((d_a_f,), (U_f,), d_h_products)
-    cell_vjp_3_rows(d_h_products, d_h_next, f, d_f_h, d_h)
+    cell_vjp_1_rows(part, ct_y, ct_h_next, f, n, d_h_next, d_a_n)
+    wait(part)
+    product_transposed(part, (d_a_n,), (U_n,), d_f_h)
+    cell_vjp_2_rows(part, d_h_next, n, h, d_f_h, f, d_a_f)
+    wait(part)
+    product_transposed(part, (d_a_f,), (U_f,), d_h_products)
+    cell_vjp_3_rows(part, d_h_products, d_h_next, f, d_f_h, d_h)
 
 
 @driver
-def sequence_vjp(T, ct_y, d_h, f, n, U_n, h, U_f, d_h_next, d_a_n, d_f_h, d_a_f, d_h_products):
+def sequence_vjp(
+    part, T, ct_y, d_h, f, n, U_n, h, U_f, d_h_next, d_a_n, d_f_h, d_a_f, d_h_products
+):
     """Run the steps in reverse order."""
     for t in range(T - 1, -1, -1):
         step_vjp(
+            part,
             ct_y[t],
             d_h[t + 1],
             f[t],
@@ -217,18 +232,18 @@ def sequence_vjp(T, ct_y, d_h, f, n, U_n, h, U_f, d_h_next, d_a_n, d_f_h, d_a_f,
 
 
 @driver
-def after_vjp(W_f, W_n, d_a_f, d_a_n, d_x):
+def after_vjp(part, W_f, W_n, d_a_f, d_a_n, d_x):
     """Compute what no state needs, for all time steps at once ([T * B, dim] arrays)."""
-    product_transposed((d_a_f, d_a_n), (W_f, W_n), d_x)
+    product_transposed(part, (d_a_f, d_a_n), (W_f, W_n), d_x)
 
 
 @driver
-def outers_vjp(d_a_f, d_a_n, x, d_W_f, d_W_n, h, d_U_f, f_h, d_U_n, d_b_f, d_b_n):
+def outers_vjp(part, d_a_f, d_a_n, x, d_W_f, d_W_n, h, d_U_f, f_h, d_U_n, d_b_f, d_b_n):
     """Sum the parameter gradients over all time steps and rows ([T * B, dim] arrays)."""
-    outer((d_a_f, d_a_n), x, (d_W_f, d_W_n))
-    outer((d_a_f,), h, (d_U_f,))
-    outer((d_a_n,), f_h, (d_U_n,))
-    sums(d_a_f, d_a_n, d_b_f, d_b_n)
+    outer(part, (d_a_f, d_a_n), x, (d_W_f, d_W_n))
+    outer(part, (d_a_f,), h, (d_U_f,))
+    outer(part, (d_a_n,), f_h, (d_U_n,))
+    sums(by_units(part), d_a_f, d_a_n, d_b_f, d_b_n)
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -279,4 +294,5 @@ LAYOUT = Layout(
         "d_b_f": ("gradient", "hidden"),
         "d_b_n": ("gradient", "hidden"),
     },
+    engine=engine,
 )

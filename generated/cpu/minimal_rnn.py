@@ -12,15 +12,20 @@ Output: h'. A prime marks the next value of a state.
 from numpy import float64 as real
 
 from gatewright.runtime.cpu import (
+    by_units,
     device,
     driver,
+    engine,
     exp,
     outer,
     product,
     product_transposed,
     rows,
+    rows_of,
     tanh,
     units,
+    units_of,
+    wait,
 )
 from gatewright.runtime.layout import Layout
 
@@ -55,43 +60,44 @@ def cell(U_u_h, V_u_z, b_u, h, z):
 
 
 @rows
-def before_cell_rows(W_z_x, b_z, z):
+def before_cell_rows(part, W_z_x, b_z, z):
     """Run `before_cell` for every row and every unit."""
-    for row in range(z.shape[0]):
-        for unit in range(z.shape[1]):
+    for row in rows_of(part, z):
+        for unit in units_of(part, z):
             z[row, unit] = before_cell(W_z_x[row, unit], b_z[unit])
 
 
 @rows
-def cell_rows(U_u_h, V_u_z, b_u, h, z, u, h_next):
+def cell_rows(part, U_u_h, V_u_z, b_u, h, z, u, h_next):
     """Run `cell` for every row and every unit."""
-    for row in range(u.shape[0]):
-        for unit in range(u.shape[1]):
+    for row in rows_of(part, u):
+        for unit in units_of(part, u):
             u[row, unit], h_next[row, unit] = cell(
                 U_u_h[row, unit], V_u_z[row, unit], b_u[unit], h[row, unit], z[row, unit]
             )
 
 
 @driver
-def before(W_z, x, b_z, V_u, W_z_x, z, V_u_z):
+def before(part, W_z, x, b_z, V_u, W_z_x, z, V_u_z):
     """Compute what no state reaches, for all time steps at once ([T * B, dim] arrays)."""
-    product(x, (W_z,), (W_z_x,))
-    before_cell_rows(W_z_x, b_z, z)
-    product(z, (V_u,), (V_u_z,))
+    product(part, x, (W_z,), (W_z_x,))
+    before_cell_rows(part, W_z_x, b_z, z)
+    product(part, z, (V_u,), (V_u_z,))
 
 
 @driver
-def step(U_u, h, V_u_z, b_u, z, U_u_h, u, h_next):
+def step(part, U_u, h, V_u_z, b_u, z, U_u_h, u, h_next):
     """Compute one time step of B rows."""
-    product(h, (U_u,), (U_u_h,))
-    cell_rows(U_u_h, V_u_z, b_u, h, z, u, h_next)
+    wait(part)
+    product(part, h, (U_u,), (U_u_h,))
+    cell_rows(part, U_u_h, V_u_z, b_u, h, z, u, h_next)
 
 
 @driver
-def sequence(T, U_u, h, V_u_z, b_u, z, U_u_h, u):
+def sequence(part, T, U_u, h, V_u_z, b_u, z, U_u_h, u):
     """Run the steps in order."""
     for t in range(T):
-        step(U_u, h[t], V_u_z[t], b_u, z[t], U_u_h, u[t], h[t + 1])
+        step(part, U_u, h[t], V_u_z[t], b_u, z[t], U_u_h, u[t], h[t + 1])
 
 
 # Reverse: 14 elementwise operations per row and unit, and its matrix products.
@@ -126,77 +132,88 @@ def after_vjp_cell(d_z_products, d_h_next, u, z):
 
 
 @rows
-def cell_vjp_1_rows(ct_y, ct_h_next, h, z, u, d_h_next, d_a_u):
+def cell_vjp_1_rows(part, ct_y, ct_h_next, h, z, u, d_h_next, d_a_u):
     """Run `cell_vjp_1` for every row and every unit."""
-    for row in range(d_h_next.shape[0]):
-        for unit in range(d_h_next.shape[1]):
+    for row in rows_of(part, d_h_next):
+        for unit in units_of(part, d_h_next):
             d_h_next[row, unit], d_a_u[row, unit] = cell_vjp_1(
                 ct_y[row, unit], ct_h_next[row, unit], h[row, unit], z[row, unit], u[row, unit]
             )
 
 
 @rows
-def cell_vjp_2_rows(d_h_products, d_h_next, u, d_h):
+def cell_vjp_2_rows(part, d_h_products, d_h_next, u, d_h):
     """Run `cell_vjp_2` for every row and every unit."""
-    for row in range(d_h.shape[0]):
-        for unit in range(d_h.shape[1]):
+    for row in rows_of(part, d_h):
+        for unit in units_of(part, d_h):
             d_h[row, unit] = cell_vjp_2(d_h_products[row, unit], d_h_next[row, unit], u[row, unit])
 
 
 @rows
-def after_vjp_cell_rows(d_z_products, d_h_next, u, z, d_a_z):
+def after_vjp_cell_rows(part, d_z_products, d_h_next, u, z, d_a_z):
     """Run `after_vjp_cell` for every row and every unit."""
-    for row in range(d_a_z.shape[0]):
-        for unit in range(d_a_z.shape[1]):
+    for row in rows_of(part, d_a_z):
+        for unit in units_of(part, d_a_z):
             d_a_z[row, unit] = after_vjp_cell(
                 d_z_products[row, unit], d_h_next[row, unit], u[row, unit], z[row, unit]
             )
 
 
 @units
-def sums(d_a_z, d_a_u, d_b_z, d_b_u):
+def sums(part, d_a_z, d_a_u, d_b_z, d_b_u):
     """Sum over all rows what becomes the gradients of vectors and scalars."""
-    for unit in range(d_a_z.shape[1]):
+    for unit in units_of(part, d_a_z):
         d_b_z[unit] = real(0)
         d_b_u[unit] = real(0)
     for row in range(d_a_z.shape[0]):
-        for unit in range(d_a_z.shape[1]):
+        for unit in units_of(part, d_a_z):
             d_b_z[unit] += d_a_z[row, unit]
             d_b_u[unit] += d_a_u[row, unit]
 
 
 @driver
-def step_vjp(ct_y, ct_h_next, h, z, u, U_u, d_h_next, d_a_u, d_h_products, d_h):
+def step_vjp(part, ct_y, ct_h_next, h, z, u, U_u, d_h_next, d_a_u, d_h_products, d_h):
     """Compute one time step of B rows."""
-    cell_vjp_1_rows(ct_y, ct_h_next, h, z, u, d_h_next, d_a_u)
-    product_transposed((d_a_u,), (U_u,), d_h_products)
-    cell_vjp_2_rows(d_h_products, d_h_next, u, d_h)
+    cell_vjp_1_rows(part, ct_y, ct_h_next, h, z, u, d_h_next, d_a_u)
+    wait(part)
+    product_transposed(part, (d_a_u,), (U_u,), d_h_products)
+    cell_vjp_2_rows(part, d_h_products, d_h_next, u, d_h)
 
 
 @driver
-def sequence_vjp(T, ct_y, d_h, h, z, u, U_u, d_h_next, d_a_u, d_h_products):
+def sequence_vjp(part, T, ct_y, d_h, h, z, u, U_u, d_h_next, d_a_u, d_h_products):
     """Run the steps in reverse order."""
     for t in range(T - 1, -1, -1):
         step_vjp(
-            ct_y[t], d_h[t + 1], h[t], z[t], u[t], U_u, d_h_next[t], d_a_u[t], d_h_products, d_h[t]
+            part,
+            ct_y[t],
+            d_h[t + 1],
+            h[t],
+            z[t],
+            u[t],
+            U_u,
+            d_h_next[t],
+            d_a_u[t],
+            d_h_products,
+            d_h[t],
         )
 
 
 @driver
-def after_vjp(V_u, d_a_u, d_h_next, u, z, W_z, d_z_products, d_a_z, d_x):
+def after_vjp(part, V_u, d_a_u, d_h_next, u, z, W_z, d_z_products, d_a_z, d_x):
     """Compute what no state needs, for all time steps at once ([T * B, dim] arrays)."""
-    product_transposed((d_a_u,), (V_u,), d_z_products)
-    after_vjp_cell_rows(d_z_products, d_h_next, u, z, d_a_z)
-    product_transposed((d_a_z,), (W_z,), d_x)
+    product_transposed(part, (d_a_u,), (V_u,), d_z_products)
+    after_vjp_cell_rows(part, d_z_products, d_h_next, u, z, d_a_z)
+    product_transposed(part, (d_a_z,), (W_z,), d_x)
 
 
 @driver
-def outers_vjp(d_a_z, x, d_W_z, d_a_u, h, d_U_u, z, d_V_u, d_b_z, d_b_u):
+def outers_vjp(part, d_a_z, x, d_W_z, d_a_u, h, d_U_u, z, d_V_u, d_b_z, d_b_u):
     """Sum the parameter gradients over all time steps and rows ([T * B, dim] arrays)."""
-    outer((d_a_z,), x, (d_W_z,))
-    outer((d_a_u,), h, (d_U_u,))
-    outer((d_a_u,), z, (d_V_u,))
-    sums(d_a_z, d_a_u, d_b_z, d_b_u)
+    outer(part, (d_a_z,), x, (d_W_z,))
+    outer(part, (d_a_u,), h, (d_U_u,))
+    outer(part, (d_a_u,), z, (d_V_u,))
+    sums(by_units(part), d_a_z, d_a_u, d_b_z, d_b_u)
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -242,4 +259,5 @@ LAYOUT = Layout(
         "d_b_z": ("gradient", "hidden"),
         "d_b_u": ("gradient", "hidden"),
     },
+    engine=engine,
 )

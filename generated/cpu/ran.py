@@ -14,15 +14,20 @@ Output: h'. A prime marks the next value of a state.
 from numpy import float64 as real
 
 from gatewright.runtime.cpu import (
+    by_units,
     device,
     driver,
+    engine,
     exp,
     outer,
     product,
     product_transposed,
     rows,
+    rows_of,
     tanh,
     units,
+    units_of,
+    wait,
 )
 from gatewright.runtime.layout import Layout
 
@@ -55,10 +60,10 @@ def cell(W_g_x, W_i_x, U_i_h, b_i, W_f_x, U_f_h, b_f, c):
 
 
 @rows
-def cell_rows(W_g_x, W_i_x, U_i_h, b_i, W_f_x, U_f_h, b_f, c, g, i, f, c_next, h_next):
+def cell_rows(part, W_g_x, W_i_x, U_i_h, b_i, W_f_x, U_f_h, b_f, c, g, i, f, c_next, h_next):
     """Run `cell` for every row and every unit."""
-    for row in range(g.shape[0]):
-        for unit in range(g.shape[1]):
+    for row in rows_of(part, g):
+        for unit in units_of(part, g):
             g[row, unit], i[row, unit], f[row, unit], c_next[row, unit], h_next[row, unit] = cell(
                 W_g_x[row, unit],
                 W_i_x[row, unit],
@@ -72,23 +77,27 @@ def cell_rows(W_g_x, W_i_x, U_i_h, b_i, W_f_x, U_f_h, b_f, c, g, i, f, c_next, h
 
 
 @driver
-def before(W_g, W_i, W_f, x, W_g_x, W_i_x, W_f_x):
+def before(part, W_g, W_i, W_f, x, W_g_x, W_i_x, W_f_x):
     """Compute what no state reaches, for all time steps at once ([T * B, dim] arrays)."""
-    product(x, (W_g, W_i, W_f), (W_g_x, W_i_x, W_f_x))
+    product(part, x, (W_g, W_i, W_f), (W_g_x, W_i_x, W_f_x))
 
 
 @driver
-def step(U_i, U_f, h, W_g_x, W_i_x, b_i, W_f_x, b_f, c, U_i_h, U_f_h, g, i, f, c_next, h_next):
+def step(
+    part, U_i, U_f, h, W_g_x, W_i_x, b_i, W_f_x, b_f, c, U_i_h, U_f_h, g, i, f, c_next, h_next
+):
     """Compute one time step of B rows."""
-    product(h, (U_i, U_f), (U_i_h, U_f_h))
-    cell_rows(W_g_x, W_i_x, U_i_h, b_i, W_f_x, U_f_h, b_f, c, g, i, f, c_next, h_next)
+    wait(part)
+    product(part, h, (U_i, U_f), (U_i_h, U_f_h))
+    cell_rows(part, W_g_x, W_i_x, U_i_h, b_i, W_f_x, U_f_h, b_f, c, g, i, f, c_next, h_next)
 
 
 @driver
-def sequence(T, U_i, U_f, h, W_g_x, W_i_x, b_i, W_f_x, b_f, c, U_i_h, U_f_h, g, i, f):
+def sequence(part, T, U_i, U_f, h, W_g_x, W_i_x, b_i, W_f_x, b_f, c, U_i_h, U_f_h, g, i, f):
     """Run the steps in order."""
     for t in range(T):
         step(
+            part,
             U_i,
             U_f,
             h[t],
@@ -132,10 +141,10 @@ def cell_vjp(ct_y, ct_h_next, ct_c_next, h_next, c, f, g, i):
 
 
 @rows
-def cell_vjp_rows(ct_y, ct_h_next, ct_c_next, h_next, c, f, g, i, d_a_f, d_a_i, d_g, d_c):
+def cell_vjp_rows(part, ct_y, ct_h_next, ct_c_next, h_next, c, f, g, i, d_a_f, d_a_i, d_g, d_c):
     """Run `cell_vjp` for every row and every unit."""
-    for row in range(d_a_f.shape[0]):
-        for unit in range(d_a_f.shape[1]):
+    for row in rows_of(part, d_a_f):
+        for unit in units_of(part, d_a_f):
             d_a_f[row, unit], d_a_i[row, unit], d_g[row, unit], d_c[row, unit] = cell_vjp(
                 ct_y[row, unit],
                 ct_h_next[row, unit],
@@ -149,29 +158,33 @@ def cell_vjp_rows(ct_y, ct_h_next, ct_c_next, h_next, c, f, g, i, d_a_f, d_a_i, 
 
 
 @units
-def sums(d_a_i, d_a_f, d_b_i, d_b_f):
+def sums(part, d_a_i, d_a_f, d_b_i, d_b_f):
     """Sum over all rows what becomes the gradients of vectors and scalars."""
-    for unit in range(d_a_i.shape[1]):
+    for unit in units_of(part, d_a_i):
         d_b_i[unit] = real(0)
         d_b_f[unit] = real(0)
     for row in range(d_a_i.shape[0]):
-        for unit in range(d_a_i.shape[1]):
+        for unit in units_of(part, d_a_i):
             d_b_i[unit] += d_a_i[row, unit]
             d_b_f[unit] += d_a_f[row, unit]
 
 
 @driver
-def step_vjp(ct_y, ct_h_next, ct_c_next, h_next, c, f, g, i, U_i, U_f, d_a_f, d_a_i, d_g, d_c, d_h):
+def step_vjp(
+    part, ct_y, ct_h_next, ct_c_next, h_next, c, f, g, i, U_i, U_f, d_a_f, d_a_i, d_g, d_c, d_h
+):
     """Compute one time step of B rows."""
-    cell_vjp_rows(ct_y, ct_h_next, ct_c_next, h_next, c, f, g, i, d_a_f, d_a_i, d_g, d_c)
-    product_transposed((d_a_i, d_a_f), (U_i, U_f), d_h)
+    cell_vjp_rows(part, ct_y, ct_h_next, ct_c_next, h_next, c, f, g, i, d_a_f, d_a_i, d_g, d_c)
+    wait(part)
+    product_transposed(part, (d_a_i, d_a_f), (U_i, U_f), d_h)
 
 
 @driver
-def sequence_vjp(T, ct_y, d_h, d_c, h, c, f, g, i, U_i, U_f, d_a_f, d_a_i, d_g):
+def sequence_vjp(part, T, ct_y, d_h, d_c, h, c, f, g, i, U_i, U_f, d_a_f, d_a_i, d_g):
     """Run the steps in reverse order."""
     for t in range(T - 1, -1, -1):
         step_vjp(
+            part,
             ct_y[t],
             d_h[t + 1],
             d_c[t + 1],
@@ -191,17 +204,17 @@ def sequence_vjp(T, ct_y, d_h, d_c, h, c, f, g, i, U_i, U_f, d_a_f, d_a_i, d_g):
 
 
 @driver
-def after_vjp(W_g, W_i, W_f, d_g, d_a_i, d_a_f, d_x):
+def after_vjp(part, W_g, W_i, W_f, d_g, d_a_i, d_a_f, d_x):
     """Compute what no state needs, for all time steps at once ([T * B, dim] arrays)."""
-    product_transposed((d_g, d_a_i, d_a_f), (W_g, W_i, W_f), d_x)
+    product_transposed(part, (d_g, d_a_i, d_a_f), (W_g, W_i, W_f), d_x)
 
 
 @driver
-def outers_vjp(d_g, d_a_i, d_a_f, x, d_W_g, d_W_i, d_W_f, h, d_U_i, d_U_f, d_b_i, d_b_f):
+def outers_vjp(part, d_g, d_a_i, d_a_f, x, d_W_g, d_W_i, d_W_f, h, d_U_i, d_U_f, d_b_i, d_b_f):
     """Sum the parameter gradients over all time steps and rows ([T * B, dim] arrays)."""
-    outer((d_g, d_a_i, d_a_f), x, (d_W_g, d_W_i, d_W_f))
-    outer((d_a_i, d_a_f), h, (d_U_i, d_U_f))
-    sums(d_a_i, d_a_f, d_b_i, d_b_f)
+    outer(part, (d_g, d_a_i, d_a_f), x, (d_W_g, d_W_i, d_W_f))
+    outer(part, (d_a_i, d_a_f), h, (d_U_i, d_U_f))
+    sums(by_units(part), d_a_i, d_a_f, d_b_i, d_b_f)
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -256,4 +269,5 @@ LAYOUT = Layout(
         "d_b_i": ("gradient", "hidden"),
         "d_b_f": ("gradient", "hidden"),
     },
+    engine=engine,
 )

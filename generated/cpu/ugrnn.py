@@ -12,15 +12,20 @@ Output: h'. A prime marks the next value of a state.
 from numpy import float64 as real
 
 from gatewright.runtime.cpu import (
+    by_units,
     device,
     driver,
+    engine,
     exp,
     outer,
     product,
     product_transposed,
     rows,
+    rows_of,
     tanh,
     units,
+    units_of,
+    wait,
 )
 from gatewright.runtime.layout import Layout
 
@@ -49,10 +54,10 @@ def cell(W_z_x, U_z_h, b_z, W_n_x, U_n_h, b_n, h):
 
 
 @rows
-def cell_rows(W_z_x, U_z_h, b_z, W_n_x, U_n_h, b_n, h, z, n, h_next):
+def cell_rows(part, W_z_x, U_z_h, b_z, W_n_x, U_n_h, b_n, h, z, n, h_next):
     """Run `cell` for every row and every unit."""
-    for row in range(z.shape[0]):
-        for unit in range(z.shape[1]):
+    for row in rows_of(part, z):
+        for unit in units_of(part, z):
             z[row, unit], n[row, unit], h_next[row, unit] = cell(
                 W_z_x[row, unit],
                 U_z_h[row, unit],
@@ -65,23 +70,24 @@ def cell_rows(W_z_x, U_z_h, b_z, W_n_x, U_n_h, b_n, h, z, n, h_next):
 
 
 @driver
-def before(W_z, W_n, x, W_z_x, W_n_x):
+def before(part, W_z, W_n, x, W_z_x, W_n_x):
     """Compute what no state reaches, for all time steps at once ([T * B, dim] arrays)."""
-    product(x, (W_z, W_n), (W_z_x, W_n_x))
+    product(part, x, (W_z, W_n), (W_z_x, W_n_x))
 
 
 @driver
-def step(U_z, U_n, h, W_z_x, b_z, W_n_x, b_n, U_z_h, U_n_h, z, n, h_next):
+def step(part, U_z, U_n, h, W_z_x, b_z, W_n_x, b_n, U_z_h, U_n_h, z, n, h_next):
     """Compute one time step of B rows."""
-    product(h, (U_z, U_n), (U_z_h, U_n_h))
-    cell_rows(W_z_x, U_z_h, b_z, W_n_x, U_n_h, b_n, h, z, n, h_next)
+    wait(part)
+    product(part, h, (U_z, U_n), (U_z_h, U_n_h))
+    cell_rows(part, W_z_x, U_z_h, b_z, W_n_x, U_n_h, b_n, h, z, n, h_next)
 
 
 @driver
-def sequence(T, U_z, U_n, h, W_z_x, b_z, W_n_x, b_n, U_z_h, U_n_h, z, n):
+def sequence(part, T, U_z, U_n, h, W_z_x, b_z, W_n_x, b_n, U_z_h, U_n_h, z, n):
     """Run the steps in order."""
     for t in range(T):
-        step(U_z, U_n, h[t], W_z_x[t], b_z, W_n_x[t], b_n, U_z_h, U_n_h, z[t], n[t], h[t + 1])
+        step(part, U_z, U_n, h[t], W_z_x[t], b_z, W_n_x[t], b_n, U_z_h, U_n_h, z[t], n[t], h[t + 1])
 
 
 # Reverse: 13 elementwise operations per row and unit, and its matrix products.
@@ -110,48 +116,50 @@ def cell_vjp_2(d_h_products, d_h_next, z):
 
 
 @rows
-def cell_vjp_1_rows(ct_y, ct_h_next, z, n, h, d_h_next, d_a_n, d_a_z):
+def cell_vjp_1_rows(part, ct_y, ct_h_next, z, n, h, d_h_next, d_a_n, d_a_z):
     """Run `cell_vjp_1` for every row and every unit."""
-    for row in range(d_h_next.shape[0]):
-        for unit in range(d_h_next.shape[1]):
+    for row in rows_of(part, d_h_next):
+        for unit in units_of(part, d_h_next):
             d_h_next[row, unit], d_a_n[row, unit], d_a_z[row, unit] = cell_vjp_1(
                 ct_y[row, unit], ct_h_next[row, unit], z[row, unit], n[row, unit], h[row, unit]
             )
 
 
 @rows
-def cell_vjp_2_rows(d_h_products, d_h_next, z, d_h):
+def cell_vjp_2_rows(part, d_h_products, d_h_next, z, d_h):
     """Run `cell_vjp_2` for every row and every unit."""
-    for row in range(d_h.shape[0]):
-        for unit in range(d_h.shape[1]):
+    for row in rows_of(part, d_h):
+        for unit in units_of(part, d_h):
             d_h[row, unit] = cell_vjp_2(d_h_products[row, unit], d_h_next[row, unit], z[row, unit])
 
 
 @units
-def sums(d_a_z, d_a_n, d_b_z, d_b_n):
+def sums(part, d_a_z, d_a_n, d_b_z, d_b_n):
     """Sum over all rows what becomes the gradients of vectors and scalars."""
-    for unit in range(d_a_z.shape[1]):
+    for unit in units_of(part, d_a_z):
         d_b_z[unit] = real(0)
         d_b_n[unit] = real(0)
     for row in range(d_a_z.shape[0]):
-        for unit in range(d_a_z.shape[1]):
+        for unit in units_of(part, d_a_z):
             d_b_z[unit] += d_a_z[row, unit]
             d_b_n[unit] += d_a_n[row, unit]
 
 
 @driver
-def step_vjp(ct_y, ct_h_next, z, n, h, U_z, U_n, d_h_next, d_a_n, d_a_z, d_h_products, d_h):
+def step_vjp(part, ct_y, ct_h_next, z, n, h, U_z, U_n, d_h_next, d_a_n, d_a_z, d_h_products, d_h):
     """Compute one time step of B rows."""
-    cell_vjp_1_rows(ct_y, ct_h_next, z, n, h, d_h_next, d_a_n, d_a_z)
-    product_transposed((d_a_z, d_a_n), (U_z, U_n), d_h_products)
-    cell_vjp_2_rows(d_h_products, d_h_next, z, d_h)
+    cell_vjp_1_rows(part, ct_y, ct_h_next, z, n, h, d_h_next, d_a_n, d_a_z)
+    wait(part)
+    product_transposed(part, (d_a_z, d_a_n), (U_z, U_n), d_h_products)
+    cell_vjp_2_rows(part, d_h_products, d_h_next, z, d_h)
 
 
 @driver
-def sequence_vjp(T, ct_y, d_h, z, n, h, U_z, U_n, d_h_next, d_a_n, d_a_z, d_h_products):
+def sequence_vjp(part, T, ct_y, d_h, z, n, h, U_z, U_n, d_h_next, d_a_n, d_a_z, d_h_products):
     """Run the steps in reverse order."""
     for t in range(T - 1, -1, -1):
         step_vjp(
+            part,
             ct_y[t],
             d_h[t + 1],
             z[t],
@@ -168,17 +176,17 @@ def sequence_vjp(T, ct_y, d_h, z, n, h, U_z, U_n, d_h_next, d_a_n, d_a_z, d_h_pr
 
 
 @driver
-def after_vjp(W_z, W_n, d_a_z, d_a_n, d_x):
+def after_vjp(part, W_z, W_n, d_a_z, d_a_n, d_x):
     """Compute what no state needs, for all time steps at once ([T * B, dim] arrays)."""
-    product_transposed((d_a_z, d_a_n), (W_z, W_n), d_x)
+    product_transposed(part, (d_a_z, d_a_n), (W_z, W_n), d_x)
 
 
 @driver
-def outers_vjp(d_a_z, d_a_n, x, d_W_z, d_W_n, h, d_U_z, d_U_n, d_b_z, d_b_n):
+def outers_vjp(part, d_a_z, d_a_n, x, d_W_z, d_W_n, h, d_U_z, d_U_n, d_b_z, d_b_n):
     """Sum the parameter gradients over all time steps and rows ([T * B, dim] arrays)."""
-    outer((d_a_z, d_a_n), x, (d_W_z, d_W_n))
-    outer((d_a_z, d_a_n), h, (d_U_z, d_U_n))
-    sums(d_a_z, d_a_n, d_b_z, d_b_n)
+    outer(part, (d_a_z, d_a_n), x, (d_W_z, d_W_n))
+    outer(part, (d_a_z, d_a_n), h, (d_U_z, d_U_n))
+    sums(by_units(part), d_a_z, d_a_n, d_b_z, d_b_n)
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -226,4 +234,5 @@ LAYOUT = Layout(
         "d_b_z": ("gradient", "hidden"),
         "d_b_n": ("gradient", "hidden"),
     },
+    engine=engine,
 )

@@ -16,6 +16,7 @@ from gatewright.runtime.cuda import (
     all_units,
     device,
     driver,
+    engine,
     first_row,
     first_unit,
     outer,
@@ -154,4 +155,5 @@ LAYOUT = Layout(
         "d_U": ("gradient", "hidden", "hidden"),
         "d_b": ("gradient", "hidden"),
     },
+    engine=engine,
 )

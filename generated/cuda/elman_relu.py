@@ -16,6 +16,7 @@ from gatewright.runtime.cuda import (
     all_units,
     device,
     driver,
+    engine,
     first_row,
     first_unit,
     outer,
@@ -171,4 +172,5 @@ LAYOUT = Layout(
         "d_U": ("gradient", "hidden", "hidden"),
         "d_b": ("gradient", "hidden"),
     },
+    engine=engine,
 )

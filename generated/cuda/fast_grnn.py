@@ -17,6 +17,7 @@ from gatewright.runtime.cuda import (
     all_units,
     device,
     driver,
+    engine,
     exp,
     first_row,
     first_unit,
@@ -291,4 +292,5 @@ LAYOUT = Layout(
         "d_zeta": ("gradient", "hidden"),
         "d_nu": ("gradient", "hidden"),
     },
+    engine=engine,
 )

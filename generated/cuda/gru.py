@@ -17,6 +17,7 @@ from gatewright.runtime.cuda import (
     all_units,
     device,
     driver,
+    engine,
     exp,
     first_row,
     first_unit,
@@ -359,4 +360,5 @@ LAYOUT = Layout(
         "d_b_z": ("gradient", "hidden"),
         "d_b_n": ("gradient", "hidden"),
     },
+    engine=engine,
 )

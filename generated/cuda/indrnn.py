@@ -16,6 +16,7 @@ from gatewright.runtime.cuda import (
     all_units,
     device,
     driver,
+    engine,
     first_row,
     first_unit,
     outer,
@@ -167,4 +168,5 @@ LAYOUT = Layout(
         "d_u": ("gradient", "hidden"),
         "d_b": ("gradient", "hidden"),
     },
+    engine=engine,
 )

@@ -18,6 +18,7 @@ from gatewright.runtime.cuda import (
     all_units,
     device,
     driver,
+    engine,
     exp,
     first_row,
     first_unit,
@@ -346,4 +347,5 @@ LAYOUT = Layout(
         "d_b_g": ("gradient", "hidden"),
         "d_b_o": ("gradient", "hidden"),
     },
+    engine=engine,
 )

@@ -19,6 +19,7 @@ from gatewright.runtime.cuda import (
     all_units,
     device,
     driver,
+    engine,
     exp,
     first_row,
     first_unit,
@@ -559,4 +560,5 @@ LAYOUT = Layout(
         "d_b_g": ("gradient", "hidden"),
         "d_b_o": ("gradient", "hidden"),
     },
+    engine=engine,
 )

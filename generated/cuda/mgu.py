@@ -16,6 +16,7 @@ from gatewright.runtime.cuda import (
     all_units,
     device,
     driver,
+    engine,
     exp,
     first_row,
     first_unit,
@@ -282,4 +283,5 @@ LAYOUT = Layout(
         "d_b_f": ("gradient", "hidden"),
         "d_b_n": ("gradient", "hidden"),
     },
+    engine=engine,
 )

@@ -18,6 +18,7 @@ from gatewright.runtime.cuda import (
     all_units,
     device,
     driver,
+    engine,
     exp,
     first_row,
     first_unit,
@@ -259,4 +260,5 @@ LAYOUT = Layout(
         "d_b_i": ("gradient", "hidden"),
         "d_b_f": ("gradient", "hidden"),
     },
+    engine=engine,
 )

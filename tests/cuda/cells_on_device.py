@@ -7,6 +7,7 @@ write cannot pass.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from gatewright.loaded import LoadedCell, load
-from gatewright.runtime.cpu import products as cpu_products
 from gatewright.runtime.cuda import DeviceMemory, device, rows
 from gatewright.runtime.cuda import exp as cuda_exp
 from gatewright.runtime.cuda import products as cuda_products
@@ -22,6 +22,8 @@ from gatewright.runtime.cuda.availability import cuda
 from gatewright.runtime.cuda.report import why_no_report
 from gatewright.runtime.kernels import Gradients, HostMemory, Kernels, Run
 from gatewright.runtime.load import load_module
+from gatewright.verify import plain as plain_products
+from gatewright.verify.plain import interpreted
 
 # T, B, hidden, input. A simulated grid visits at most eight units at once, or eight rows of one
 # unit; nine of either make its loops stride.
@@ -47,7 +49,10 @@ def main(names: list[str]) -> None:
 def cell_errors(name: str) -> Iterator[tuple[str, float]]:
     cell = load(name)
     for dtype in ("float64", "float32"):
-        cpu = Kernels(load_module(cell.source("cpu"), "cpu", dtype), HostMemory(np.nan))
+        plain = cell.source("cpu")
+        if os.environ.get("NUMBA_DISABLE_JIT") == "1":
+            plain = interpreted(plain)
+        cpu = Kernels(load_module(plain, "cpu", dtype), HostMemory(np.nan))
         text = cell.source("cuda")
         gpu = Kernels(load_module(text, "cuda", dtype), DeviceMemory(np.nan))
         for sizes in SIZES if dtype == "float64" else SIZES[:1]:
@@ -99,7 +104,7 @@ def error(wanted: Any, got: Any) -> float:
 
 
 def product_errors() -> dict[str, float]:
-    """Compare every product with the CPU's."""
+    """Compare every product with NumPy's."""
     memory, found = DeviceMemory(), {}
     for count in (0, 5):
         for name in ("product", "product_transposed", "outer", "outer_more"):
@@ -108,7 +113,7 @@ def product_errors() -> dict[str, float]:
                 tuple(map(memory.upload, item)) if isinstance(item, tuple) else memory.upload(item)
                 for item in given
             ]
-            getattr(cpu_products, name)(*wanted)
+            getattr(plain_products, name)((), *wanted)
             getattr(cuda_products, name)(*got)
             targets = (each if isinstance(each, tuple) else (each,) for each in (wanted[2], got[2]))
             pairs = zip(*targets, strict=True)

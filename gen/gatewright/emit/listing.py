@@ -89,16 +89,20 @@ class Direction:
     arrays: tuple[Array, ...]
 
 
-def direction(program: Program, suffix: str) -> Direction:
-    """Return the listing of one Program; `suffix` is empty or `_vjp`."""
-    return _Lister(program, suffix).direction()
+def direction(program: Program, suffix: str, parted: bool) -> Direction:
+    """Return the listing of one Program; `suffix` is empty or `_vjp`.
+
+    With `parted`, every routine but the scalar ones takes a part first: the share of one thread.
+    """
+    return _Lister(program, suffix, parted).direction()
 
 
 class _Lister:
     """Names and placements of one Program, shared by the functions that list its routines."""
 
-    def __init__(self, program: Program, suffix: str) -> None:
+    def __init__(self, program: Program, suffix: str, parted: bool) -> None:
         self.program = program
+        self.part = ("part",) if parted else ()
         self.suffix = suffix
         self.placed = place(program)
         self.backwards = bool(program.roles(Role.COTANGENT))
@@ -150,18 +154,20 @@ class _Lister:
         writes: dict[str, None] = {}
         for index, stage in enumerate(self.program.section(section)):
             if isinstance(stage, Products):
+                if self.part and section == "step":
+                    body.append("    wait(part)")
                 for product in stage.items:
-                    body += _product_call(product)
+                    body += _product_call(product, self.part)
                     reads.update(dict.fromkeys(product.reads))
                     writes.update((target.name, None) for target in product.targets)
             else:
                 loop = self._elementwise(self.names[section, index], stage)
-                body += bracketed(f"{loop.name}(", loop.arguments, ")", 4)
+                body += bracketed(f"{loop.name}(", (*self.part, *loop.arguments), ")", 4)
                 reads.update(dict.fromkeys(stage.reads))
                 writes.update(dict.fromkeys(stored(stage, self.placed)))
         arguments = (*(name for name in reads if name not in writes), *writes)
         name = f"{section}{self.suffix}"
-        signature = tuple(bracketed(f"def {name}(", arguments, "):", 0))
+        signature = tuple(bracketed(f"def {name}(", (*self.part, *arguments), "):", 0))
         return Routine(name, signature, SECTION_DOC[section], tuple(body), arguments)
 
     def _elementwise(self, name: str, stage: Elementwise) -> Routine:
@@ -173,7 +179,7 @@ class _Lister:
         arguments = (*stage.reads, *results)
         loop = Routine(
             name=f"{name}_rows",
-            signature=tuple(bracketed(f"def {name}_rows(", arguments, "):", 0)),
+            signature=tuple(bracketed(f"def {name}_rows(", (*self.part, *arguments), "):", 0)),
             doc=f"Run `{name}` for every row and every unit.",
             body=tuple(assignment(targets, name, read, 12)),
             arguments=arguments,
@@ -199,9 +205,9 @@ class _Lister:
             arrays[argument if whole else placed.array] = None
         order = "range(T - 1, -1, -1)" if self.backwards else "range(T)"
         body = [f"    for t in {order}:"]
-        body += bracketed(f"step{self.suffix}(", slabs, ")", 8)
+        body += bracketed(f"step{self.suffix}(", (*self.part, *slabs), ")", 8)
         name = f"sequence{self.suffix}"
-        signature = tuple(bracketed(f"def {name}(", ("T", *arrays), "):", 0))
+        signature = tuple(bracketed(f"def {name}(", (*self.part, "T", *arrays), "):", 0))
         doc = "Run the steps in reverse order." if self.backwards else "Run the steps in order."
         return Routine(name, signature, doc, tuple(body), ("T", *arrays))
 
@@ -218,7 +224,9 @@ class _Lister:
             found.append(
                 Sums(
                     name=name,
-                    signature=tuple(bracketed(f"def {name}(", (*reads, *targets), "):", 0)),
+                    signature=tuple(
+                        bracketed(f"def {name}(", (*self.part, *reads, *targets), "):", 0)
+                    ),
                     doc="Sum over all rows what becomes the gradients of vectors and scalars.",
                     arguments=(*reads, *targets),
                     shape_of=rows[0],
@@ -239,16 +247,16 @@ class _Lister:
             if isinstance(item, Outer):
                 targets = tuple(target.name for target in item.targets)
                 call = "outer_more" if item.accumulate else "outer"
-                body += bracketed(
-                    f"{call}(", (_tuple(item.lefts), item.right, _tuple(targets)), ")", 4
-                )
+                parts = (*self.part, _tuple(item.lefts), item.right, _tuple(targets))
+                body += bracketed(f"{call}(", parts, ")", 4)
                 names.update(dict.fromkeys((*item.reads, *targets)))
         for each in sums:
-            body += bracketed(f"{each.name}(", each.arguments, ")", 4)
+            own = ("by_units(part)",) if self.part else ()
+            body += bracketed(f"{each.name}(", (*own, *each.arguments), ")", 4)
             names.update(dict.fromkeys(each.arguments))
         arguments = tuple(names)
         name = f"outers{self.suffix}"
-        signature = tuple(bracketed(f"def {name}(", arguments, "):", 0))
+        signature = tuple(bracketed(f"def {name}(", (*self.part, *arguments), "):", 0))
         doc = "Sum the parameter gradients over all time steps and rows ([T * B, dim] arrays)."
         return Routine(name, signature, doc, tuple(body), arguments)
 
@@ -257,13 +265,13 @@ def _tuple(names: tuple[str, ...]) -> str:
     return f"({', '.join(names)}{',' if len(names) == 1 else ''})"
 
 
-def _product_call(product: Product) -> list[str]:
+def _product_call(product: Product, part: tuple[str, ...]) -> list[str]:
     weights = _tuple(product.weights)
     targets = _tuple(tuple(target.name for target in product.targets))
     if product.transposed:
-        parts = (_tuple(product.operands), weights, product.targets[0].name)
+        parts = (*part, _tuple(product.operands), weights, product.targets[0].name)
         return bracketed("product_transposed(", parts, ")", 4)
-    return bracketed("product(", (product.operands[0], weights, targets), ")", 4)
+    return bracketed("product(", (*part, product.operands[0], weights, targets), ")", 4)
 
 
 def _scalar(name: str, stage: Elementwise, results: tuple[str, ...]) -> Routine:

@@ -31,11 +31,15 @@ from gatewright.program.ir import Assign, Program, Reduction
 
 @dataclass(frozen=True)
 class Target:
-    """A kind of generated file: its template, and the names its runtime gives every file."""
+    """A kind of generated file: its template, and the names its runtime gives every file.
+
+    `parted` targets share the work of every routine between threads.
+    """
 
     name: str
     template: str
     provides: tuple[str, ...]
+    parted: bool = False
 
 
 _DRIVERS = (
@@ -48,12 +52,13 @@ _DRIVERS = (
     "rows",
     "units",
 )
+_PARTS = ("by_units", "rows_of", "units_of", "wait")
 _VISITORS = ("all_rows", "all_units", "first_row", "first_unit")
 
 TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
-        Target("cpu", "cpu.py.jinja", _DRIVERS),
+        Target("cpu", "cpu.py.jinja", (*_DRIVERS, *_PARTS), parted=True),
         Target("cuda", "cuda.py.jinja", (*_DRIVERS, *_VISITORS)),
     )
 }
@@ -89,7 +94,8 @@ def emit(programs: Programs, target: Target) -> Source:
     Raises InternalError if the text is not Python or leaves the allow-list.
     """
     cell = programs.cell
-    forward, reverse = direction(programs.forward, ""), direction(programs.reverse, "_vjp")
+    forward = direction(programs.forward, "", target.parted)
+    reverse = direction(programs.reverse, "_vjp", target.parted)
     used = functions_used(_expressions(programs))
     text = (
         _environment()
@@ -161,8 +167,9 @@ def _about(program: Program) -> str:
 def _imports(target: Target, directions: tuple[Direction, ...], used: tuple[str, ...]) -> list[str]:
     routines = [routine for each in directions for routine in each.drivers]
     text = "\n".join(line for routine in routines for line in routine.body)
-    called = {name for name in _DRIVERS if f" {name}(" in text}
-    always = {"device", "driver", "rows"} | (set(target.provides) - set(_DRIVERS))
+    called = {name for name in (*_DRIVERS, "by_units", "wait") if f"{name}(" in text}
+    always = {"device", "driver", "engine", "rows"} | set(target.provides)
+    always -= {*_DRIVERS, "by_units", "wait"} - {"device", "driver", "rows"}
     sums = {"units"} if any(each.sums for each in directions) else set()
     names = sorted({*called, *always, *sums, *primitives(used)})
     return [
@@ -196,4 +203,4 @@ def _layout(
     lines = ["LAYOUT = Layout("]
     for name, value in fields:
         lines += literal(f"{name}=", value, 4)
-    return [*lines, ")"]
+    return [*lines, "    engine=engine,", ")"]

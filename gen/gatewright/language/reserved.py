@@ -22,7 +22,7 @@ _WORDS = """
     pow round tuple list dict set str bool type object print zip enumerate reversed slice sorted
     exp log tanh fma sqrt isfinite self cls main Layout LAYOUT
     product product_transposed outer outer_more maximum minimum absolute half_step
-    first_row all_rows first_unit all_units
+    first_row all_rows first_unit all_units rows_of units_of by_units wait engine part
 """
 GENERATED_WORDS = frozenset(_WORDS.split())
 

@@ -17,6 +17,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from gatewright.runtime.buffers import buffers
+from gatewright.runtime.engine import Engine, Work
 from gatewright.runtime.layout import Layout
 from gatewright.runtime.load import Module
 from gatewright.runtime.validate import (
@@ -53,7 +55,9 @@ class HostMemory:
 
     def empty(self, shape: tuple[int, ...], dtype: str) -> Array:
         """Return a new array, filled if a fill value was given."""
-        return np.empty(shape, dtype) if self.fill is None else np.full(shape, self.fill, dtype)
+        return (
+            buffers.empty(shape, dtype) if self.fill is None else np.full(shape, self.fill, dtype)
+        )
 
     def upload(self, array: Array) -> Array:
         """Return the array itself."""
@@ -103,9 +107,14 @@ class Kernels:
     """The kernels of one cell for one target and precision; arrays are NumPy, C order or not."""
 
     def __init__(
-        self, module: Module, memory: Memory, constants: Mapping[str, float] | None = None
+        self,
+        module: Module,
+        memory: Memory,
+        constants: Mapping[str, float] | None = None,
+        engine: Engine | None = None,
     ) -> None:
         self.module = module
+        self._engine = engine or module.layout.engine
         self.layout: Layout = module.layout
         self.dtype = module.dtype
         self.target = module.target
@@ -145,9 +154,9 @@ class Kernels:
         self._allocate(self.layout.forward, sizes, values)
         for name, array in initial.items():
             self._memory.write(values[name][0], array)
-        self._call("before", values)
-        self._call("sequence", values | {"T": sizes["T"]})
-        self._call("after", values)
+        arguments = values | self._matrices(values, transposed=False)
+        for name in ("before", "sequence", "after"):
+            self._call(name, arguments, sizes)
         return self._run(sizes, values)
 
     def backward(
@@ -166,10 +175,9 @@ class Kernels:
         self._allocate(self.layout.reverse, sizes, values)
         for name, array in final.items():
             self._memory.write(values[f"d_{name}"][sizes["T"]], array)
-        self._call("before_vjp", values)
-        self._call("sequence_vjp", values | {"T": sizes["T"]})
-        self._call("after_vjp", values)
-        self._call("outers_vjp", values)
+        arguments = values | self._matrices(values, transposed=True)
+        for name in ("before_vjp", "sequence_vjp", "after_vjp", "outers_vjp"):
+            self._call(name, arguments, sizes)
         return self._gradients(values)
 
     def _inputs(self, x: Any) -> Mapping[str, Any]:
@@ -245,19 +253,43 @@ class Kernels:
                 shape = (*rows[place], *(sizes[dim] for dim in dims))
                 values[name] = self._memory.empty(shape, self.dtype)
 
-    def _call(self, name: str, values: Mapping[str, Any]) -> None:
+    def _matrices(self, values: Mapping[str, Any], transposed: bool) -> dict[str, Any]:
+        """Return every matrix as the routines of one direction want it."""
+        return {
+            name: self._engine.matrix(values[name], transposed)
+            for name, dims in self.layout.parameters.items()
+            if len(dims) == 2 and name in values
+        }
+
+    def _call(self, name: str, values: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
         """Call a routine with the arrays of its argument names; all but `sequence` see rows."""
         routine = self.module.routine(name)
         if routine is None:
             return
         names = self.module.arguments(name)
-        whole = name.startswith("sequence")
-        routine(*(values[n] if whole else self._rows(n, values) for n in names))
+        matrices = [
+            self.layout.parameters[n] for n in names if len(self.layout.parameters.get(n, ())) == 2
+        ]
+        work = Work(
+            T=sizes["T"],
+            B=sizes["B"],
+            units=max(sizes[dim] for dims in self.layout.states.values() for dim in dims),
+            multiplied=sum(sizes[rows] * sizes[columns] for rows, columns in matrices),
+            products=len(matrices),
+            itemsize=np.dtype(self.dtype).itemsize,
+        )
+        if name.startswith("sequence"):
+            arguments = [sizes["T"] if n == "T" else values[n] for n in names]
+            self._engine.run_steps(routine, arguments, work)
+        else:
+            self._engine.run(routine, [self._rows(n, values) for n in names], work)
 
     def _rows(self, name: str, values: Mapping[str, Any]) -> Any:
         """Return [T, B, dim] as [T * B, dim]; a state without its last slab, the next state without
         its first."""
         layout = self.layout
+        if name in layout.parameters:
+            return values[name]
         if name.endswith("_next") and name.removesuffix("_next") in layout.states:
             array = values[name.removesuffix("_next")][1:]
         elif name.startswith("ct_") and name.endswith("_next"):

@@ -10,7 +10,9 @@ run without the compiler that wrote it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from gatewright.runtime.engine import Engine
 
 Shapes = Mapping[str, tuple[str, ...]]
 
@@ -21,7 +23,8 @@ class Layout:
 
     `forward` and `reverse` map each array to its place (`time`: [T, B, dim]; `carried`:
     [T + 1, B, dim]; `scratch`: [B, dim]; `gradient`: no rows) followed by its dimensions. `output`
-    names the array that holds the output and the slab at which step 0 finds it.
+    names the array that holds the output and the slab at which step 0 finds it. `engine` is how
+    the file's routines are run.
     """
 
     cell: str
@@ -32,6 +35,7 @@ class Layout:
     output: tuple[str, int]
     forward: Shapes
     reverse: Shapes
+    engine: Engine = field(repr=False)
 
     @property
     def dims(self) -> tuple[str, ...]:

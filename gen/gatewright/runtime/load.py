@@ -36,11 +36,12 @@ class Module:
         return getattr(self.namespace, name, None)
 
     def arguments(self, name: str) -> tuple[str, ...]:
-        """Return the argument names of a routine, `()` if there is no such routine."""
+        """Return the names of the arrays a routine takes, `()` if there is no such routine."""
         routine = self.routine(name)
         if routine is None:
             return ()
-        return tuple(inspect.signature(getattr(routine, "py_func", routine)).parameters)
+        names = tuple(inspect.signature(getattr(routine, "py_func", routine)).parameters)
+        return names[1:] if names[:1] == ("part",) else names
 
 
 def load_module(text: str, target: str, dtype: str) -> Module:

@@ -299,21 +299,17 @@ TEXT_FAULTS: tuple[Fault, ...] = tuple(
         (
             "dropped last unit, forward",
             PEEPHOLE,
-            _text(r"range\((\w+)\.shape\[1\]\)", r"range(\1.shape[1] - 1)", "def cell_rows("),
+            _text(r"units_of\(part, (\w+)\)", r"range(\1.shape[1] - 1)", "def cell_rows("),
         ),
         (
             "dropped tail of units, reverse",
             PEEPHOLE,
-            _text(
-                r"range\((\w+)\.shape\[1\]\)", r"range(\1.shape[1] // 2 * 2)", "def cell_vjp_rows("
-            ),
+            _text(r"units_of\(part, (\w+)\)", r"range(\1.shape[1] // 2 * 2)", "def cell_vjp_rows("),
         ),
         (
             "units beyond 32 dropped",
             PEEPHOLE,
-            _text(
-                r"range\((\w+)\.shape\[1\]\)", r"range(min(\1.shape[1], 32))", "def cell_vjp_rows("
-            ),
+            _text(r"units_of\(part, (\w+)\)", r"range(min(\1.shape[1], 32))", "def cell_vjp_rows("),
         ),
         (
             "dropped last row",

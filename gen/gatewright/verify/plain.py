@@ -9,15 +9,19 @@ and a disagreement between this and the compiled file would be the compiler's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from numpy import cos, exp, log, log1p, sin, sqrt, tanh
 
+from gatewright.runtime.engine import PlainEngine, Work
+
 __all__ = [
+    "by_units",
     "cos",
     "device",
     "driver",
+    "engine",
     "exp",
     "interpreted",
     "log",
@@ -27,10 +31,13 @@ __all__ = [
     "product",
     "product_transposed",
     "rows",
+    "rows_of",
     "sin",
     "sqrt",
     "tanh",
     "units",
+    "units_of",
+    "wait",
 ]
 
 Array = Any
@@ -55,26 +62,62 @@ def device(function: Callable[..., Any]) -> Callable[..., Any]:
 rows = units = driver = device
 
 
-def product(operand: Array, weights: tuple[Array, ...], targets: tuple[Array, ...]) -> None:
+class _OnePart(PlainEngine):
+    """Calls every routine with the only part there is."""
+
+    def run(self, routine: Callable[..., Any], arguments: Sequence[Any], work: Work) -> None:
+        """Call the routine."""
+        routine((), *arguments)
+
+    run_steps = run
+
+
+engine = _OnePart()
+
+
+def wait(part: Array) -> None:
+    """Wait for nobody: there is one thread."""
+
+
+def by_units(part: Array) -> Array:
+    """Return the part itself."""
+    return part
+
+
+def rows_of(part: Array, array: Array) -> range:
+    """Return all rows of an array."""
+    return range(array.shape[0])
+
+
+def units_of(part: Array, array: Array) -> range:
+    """Return all units of an array."""
+    return range(array.shape[1])
+
+
+def product(
+    part: Array, operand: Array, weights: tuple[Array, ...], targets: tuple[Array, ...]
+) -> None:
     """Compute `targets[k][row] = weights[k] @ operand[row]` for every row and every k."""
     for weight, target in zip(weights, targets, strict=True):
         target[...] = operand @ weight.T
 
 
 def product_transposed(
-    operands: tuple[Array, ...], weights: tuple[Array, ...], target: Array
+    part: Array, operands: tuple[Array, ...], weights: tuple[Array, ...], target: Array
 ) -> None:
     """Compute `target[row] = sum over k of weights[k].T @ operands[k][row]` for every row."""
     target[...] = sum(o @ w for o, w in zip(operands, weights, strict=True))
 
 
-def outer(lefts: tuple[Array, ...], right: Array, targets: tuple[Array, ...]) -> None:
+def outer(part: Array, lefts: tuple[Array, ...], right: Array, targets: tuple[Array, ...]) -> None:
     """Compute `targets[k] = sum over rows of lefts[k][row] outer right[row]`."""
     for left, target in zip(lefts, targets, strict=True):
         target[...] = left.T @ right
 
 
-def outer_more(lefts: tuple[Array, ...], right: Array, targets: tuple[Array, ...]) -> None:
+def outer_more(
+    part: Array, lefts: tuple[Array, ...], right: Array, targets: tuple[Array, ...]
+) -> None:
     """Add to `targets[k]` the sum over rows of `lefts[k][row] outer right[row]`."""
     for left, target in zip(lefts, targets, strict=True):
         target += left.T @ right

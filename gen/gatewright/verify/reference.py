@@ -21,6 +21,7 @@ import numpy as np
 from gatewright.language.cell import Cell, Variable
 from gatewright.program.compile import Programs
 from gatewright.program.ir import Assign, Outer, Product, Program, Reduction, Role, Statement
+from gatewright.runtime.engine import PlainEngine
 from gatewright.runtime.kernels import HostMemory, Kernels, Memory
 from gatewright.runtime.layout import Layout
 from gatewright.runtime.load import Module
@@ -127,6 +128,7 @@ def _layout(programs: Programs) -> Layout:
     starts = {end: start for start, end in forward.carried}
     result = forward.results[0]
     return Layout(
+        engine=PlainEngine(),
         cell=cell.identifier,
         inputs={variable.name: variable.dims for variable in cell.inputs},
         states={variable.name: variable.dims for variable in cell.states},

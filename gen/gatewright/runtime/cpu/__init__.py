@@ -10,15 +10,18 @@ because a dot product has no order that the equations promise.
 
 from __future__ import annotations
 
-from math import cos, exp, log, log1p, sin, sqrt, tanh
-
 from gatewright.runtime.cpu.compiled import device, driver, rows, units
+from gatewright.runtime.cpu.functions import cos, exp, log, log1p, sin, sqrt, tanh
+from gatewright.runtime.cpu.parts import by_units, rows_of, units_of, wait
+from gatewright.runtime.cpu.plans import engine
 from gatewright.runtime.cpu.products import outer, outer_more, product, product_transposed
 
 __all__ = [
+    "by_units",
     "cos",
     "device",
     "driver",
+    "engine",
     "exp",
     "log",
     "log1p",
@@ -27,8 +30,11 @@ __all__ = [
     "product",
     "product_transposed",
     "rows",
+    "rows_of",
     "sin",
     "sqrt",
     "tanh",
     "units",
+    "units_of",
+    "wait",
 ]

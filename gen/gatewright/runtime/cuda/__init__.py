@@ -30,6 +30,9 @@ from gatewright.runtime.cuda.launch import (
 from gatewright.runtime.cuda.memory import DeviceMemory
 from gatewright.runtime.cuda.products import outer, outer_more, product, product_transposed
 from gatewright.runtime.cuda.scalars import cos, exp, log, log1p, sin, sqrt, tanh
+from gatewright.runtime.engine import PlainEngine
+
+engine = PlainEngine()
 
 __all__ = [
     "CudaUnavailableError",
@@ -41,6 +44,7 @@ __all__ = [
     "cos",
     "device",
     "driver",
+    "engine",
     "exp",
     "first_row",
     "first_unit",
