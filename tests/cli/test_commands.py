@@ -13,6 +13,7 @@ import pytest
 
 from gatewright.cli.app import run
 from gatewright.language import catalogue
+from gatewright.runtime.errors import BackendMissingError
 
 Capture = pytest.CaptureFixture[str]
 
@@ -195,6 +196,17 @@ def test_our_own_bug_is_exit_code_70(monkeypatch: pytest.MonkeyPatch, capsys: Ca
     error = capsys.readouterr().err
     assert "this is a bug in gatewright" in error
     assert "seeded" in error
+
+
+def test_a_missing_backend_is_exit_code_3(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    def missing() -> tuple[str, ...]:
+        raise BackendMissingError("there is no such device; use another")
+
+    monkeypatch.setattr(catalogue, "names", missing)
+    assert run(["list"]) == 3
+    assert capsys.readouterr().err == "error: there is no such device; use another\n"
 
 
 def test_an_interrupt_is_exit_code_130(monkeypatch: pytest.MonkeyPatch) -> None:
