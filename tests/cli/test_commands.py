@@ -198,9 +198,7 @@ def test_our_own_bug_is_exit_code_70(monkeypatch: pytest.MonkeyPatch, capsys: Ca
     assert "seeded" in error
 
 
-def test_a_missing_backend_is_exit_code_3(
-    monkeypatch: pytest.MonkeyPatch, capsys: Capture
-) -> None:
+def test_a_missing_backend_is_exit_code_3(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     def missing() -> tuple[str, ...]:
         raise BackendMissingError("there is no such device; use another")
 

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import click
 
 from gatewright import __version__
+from gatewright.cli.bench import bench
 from gatewright.cli.doctor import doctor
 from gatewright.cli.generate import generate
 from gatewright.cli.grad import grad
@@ -35,7 +36,7 @@ def commands() -> None:
     """
 
 
-for command in (new, check, fmt, list_cells, show, generate, grad, explain, doctor):
+for command in (new, check, fmt, list_cells, show, generate, grad, bench, explain, doctor):
     commands.add_command(command)
 
 

@@ -1,0 +1,58 @@
+"""LoadedCell -> Candidate: our own CPU kernels, as a user calls them.
+
+Why validation, allocation and packing of weights are inside what is timed: a user pays for them.
+"""
+
+from __future__ import annotations
+
+import inspect
+from functools import cache
+from typing import Any
+
+from gatewright.runtime.kernels import Gradients, Run
+from gatewright.studies.jobs import Subject
+from gatewright.studies.problem import Arrays, Candidate, Outcome, Problem
+
+NAME = "gatewright"
+
+
+@cache
+def kernels(subject: Subject, threads: int) -> Any:
+    """Return a cell's kernels in single precision, compiled once in a process."""
+    loaded = subject.load()
+    if has_threads():
+        # Not every version of `compile` has the keyword, so the type checker must not look.
+        compile_with: Any = loaded.compile
+        return compile_with(target="cpu", dtype="float32", threads=threads)
+    return loaded.compile(target="cpu", dtype="float32")
+
+
+def has_threads() -> bool:
+    """Tell whether kernels can be told how many threads to use."""
+    from gatewright.loaded import LoadedCell
+
+    return "threads" in inspect.signature(LoadedCell.compile).parameters
+
+
+def candidate(subject: Subject, problem: Problem, task: str, threads: int) -> Candidate:
+    """Return our kernels as a candidate."""
+    compiled = kernels(subject, threads)
+    inputs = problem.inputs
+    x: Any = inputs if len(inputs) > 1 else next(iter(inputs.values()))
+
+    def infer() -> Run:
+        run: Run = compiled.forward(problem.parameters, x, problem.state)
+        return run
+
+    def train() -> tuple[Run, Gradients]:
+        run = infer()
+        return run, compiled.backward(run, problem.ct_y)
+
+    def read(found: tuple[Run, Gradients]) -> Outcome:
+        run, gradients = found
+        of_inputs: Arrays = gradients.x if len(inputs) > 1 else dict.fromkeys(inputs, gradients.x)
+        return Outcome(run.y, {**of_inputs, **gradients.state, **gradients.parameters})
+
+    if task == "training":
+        return Candidate(NAME, train, read)
+    return Candidate(NAME, infer, lambda run: Outcome(run.y, {}))

@@ -1,0 +1,165 @@
+"""Problem -> Candidates of PyTorch: `torch.nn.LSTM`, `GRU` and `RNN`, and an eager loop.
+
+`torch.nn` stacks its gates as rows, `i f g o` and `r z n`, and adds two biases where we have one:
+the second is zero but for the candidate of the GRU. The loop runs the cell's own equations one
+operation at a time, as a user would write them.
+
+Why inference is under `no_grad` and training asks for every gradient: that is what our kernels
+give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from gatewright.studies.equations import step
+from gatewright.studies.known import known
+from gatewright.studies.problem import Arrays, Candidate, Outcome, Problem
+
+GATES = {"lstm": ("_i", "_f", "_g", "_o"), "gru_reset_after": ("_r", "_z", "_n"), "elman": ("",)}
+LAYERS: dict[str, Any] = {
+    "lstm": torch.nn.LSTM,
+    "gru_reset_after": torch.nn.GRU,
+    "elman": torch.nn.RNN,
+}
+
+
+def candidates(problem: Problem, task: str, threads: int) -> Iterator[Candidate]:
+    """Yield what PyTorch offers for a problem."""
+    torch.set_num_threads(threads)
+    name = known(problem.cell)
+    if name in LAYERS:
+        yield _candidate("torch.nn", _Layer(problem, name), task)
+    yield _candidate("torch loop", _Loop(problem), task, loop=True)
+
+
+class _Layer:
+    """One layer of `torch.nn` with the problem's parameters."""
+
+    def __init__(self, problem: Problem, name: str) -> None:
+        settings = {choice.name: choice.chosen for choice in problem.cell.choices}
+        activation = {"nonlinearity": settings["activation"]} if settings else {}
+        self.gates = GATES[name]
+        self.layer = LAYERS[name](problem.size.H, problem.size.H, **activation)
+        stacked = _stacked(problem.parameters, self.gates)
+        with torch.no_grad():
+            for key, parameter in self.layer.named_parameters():
+                parameter.copy_(torch.from_numpy(stacked[key.removesuffix("_l0")]))
+        self.x = _leaf(next(iter(problem.inputs.values())))
+        self.state = {key: _leaf(array[None]) for key, array in problem.state.items()}
+        self.names = (*problem.inputs, *problem.state)
+        self.leaves = [self.x, *self.state.values(), *self.layer.parameters()]
+        self.ct_y = torch.from_numpy(problem.ct_y)
+
+    def forward(self) -> Tensor:
+        states = tuple(self.state.values())
+        y: Tensor = self.layer(self.x, states if len(states) > 1 else states[0])[0]
+        return y
+
+    def gradients(self, found: list[Array]) -> Arrays:
+        """Return gradients by our names."""
+        given, stacked = found[: len(self.names)], found[len(self.names) :]
+        ours = {
+            name: array[0] if name in self.state else array
+            for name, array in zip(self.names, given, strict=True)
+        }
+        W, U, b, b_h = (np.split(array, len(self.gates)) for array in stacked)
+        for k, gate in enumerate(self.gates):
+            ours |= {f"W{gate}": W[k], f"U{gate}": U[k], f"b{gate}": b[k]}
+            if gate == "_n":
+                ours["b_hn"] = b_h[k]
+        return ours
+
+
+Array = np.ndarray[Any, Any]
+
+
+def _stacked(ours: Arrays, gates: tuple[str, ...]) -> Arrays:
+    none = np.zeros_like(ours[f"b{gates[0]}"])
+    return {
+        "weight_ih": np.concatenate([ours[f"W{gate}"] for gate in gates]),
+        "weight_hh": np.concatenate([ours[f"U{gate}"] for gate in gates]),
+        "bias_ih": np.concatenate([ours[f"b{gate}"] for gate in gates]),
+        "bias_hh": np.concatenate([ours["b_hn"] if gate == "_n" else none for gate in gates]),
+    }
+
+
+class _Loop:
+    """The cell's equations in a Python loop over time."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.step = step(problem.cell, LIBRARY)
+        self.constants = {constant.name: constant.value for constant in problem.cell.constants}
+        self.inputs = {name: _leaf(array) for name, array in problem.inputs.items()}
+        self.given = {
+            name: _leaf(array) for name, array in (problem.state | problem.parameters).items()
+        }
+        self.names = (*self.inputs, *self.given)
+        self.leaves = [*self.inputs.values(), *self.given.values()]
+        self.ct_y = torch.from_numpy(problem.ct_y)
+
+    def forward(self) -> Tensor:
+        values: dict[str, Any] = {**self.constants, **self.given}
+        inputs = [(name, x.unbind(0)) for name, x in self.inputs.items()]
+        ys = []
+        for t in range(self.ct_y.shape[0]):
+            for name, x in inputs:
+                values[name] = x[t]
+            ys.append(self.step(values))
+        return torch.stack(ys)
+
+    def gradients(self, found: list[Array]) -> Arrays:
+        return dict(zip(self.names, found, strict=True))
+
+
+def _candidate(name: str, model: _Layer | _Loop, task: str, loop: bool = False) -> Candidate:
+    def infer() -> Tensor:
+        with torch.no_grad():
+            return model.forward()
+
+    def train() -> tuple[Tensor, tuple[Tensor, ...]]:
+        y = model.forward()
+        return y, torch.autograd.grad(y, model.leaves, model.ct_y)
+
+    def read(found: tuple[Tensor, tuple[Tensor, ...]]) -> Outcome:
+        y, gradients = found
+        return Outcome(y.detach().numpy(), model.gradients([each.numpy() for each in gradients]))
+
+    if task == "training":
+        return Candidate(name, train, read, loop)
+    return Candidate(name, infer, lambda y: Outcome(y.numpy(), {}), loop)
+
+
+def _leaf(array: Array) -> Tensor:
+    return torch.tensor(array, requires_grad=True)
+
+
+def _tensors(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Return the function taking plain numbers too."""
+    return lambda *arguments: function(*(torch.as_tensor(each) for each in arguments))
+
+
+LIBRARY: dict[str, Callable[..., Any]] = {
+    "@": lambda matrix, rows: functional.linear(rows, matrix),
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "exp": torch.exp,
+    "log": torch.log,
+    "sqrt": torch.sqrt,
+    "sin": torch.sin,
+    "cos": torch.cos,
+    "softplus": functional.softplus,
+    "silu": functional.silu,
+    "softsign": functional.softsign,
+    "hard_tanh": functional.hardtanh,
+    "abs": torch.abs,
+    "max": _tensors(torch.maximum),
+    "min": _tensors(torch.minimum),
+}

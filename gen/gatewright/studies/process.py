@@ -1,0 +1,163 @@
+"""Job -> Row, in a process of its own for each number of threads.
+
+The process is started in `environment`, as most libraries read their number of threads from the
+environment once, when they load. Then `peak` and `measure` are called in it. A point at which other
+processes were busy is measured again, once, and the quieter attempt is kept.
+
+Why the environment is that of the parent: a script that imports NumPy at its top would load it in
+the new process before any code of ours could run there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from gatewright.studies.jobs import Job
+from gatewright.studies.machine import Watch
+from gatewright.studies.report import QUIET_PERCENT, Comparison, Peak, Row, rounded
+
+if TYPE_CHECKING:
+    from gatewright.studies.problem import Candidate
+
+# OpenMP, MKL, OpenBLAS, Apple's Accelerate, Numba and ours; NPROC is XLA's.
+VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "GATEWRIGHT_THREADS",
+    "NPROC",
+)
+PRODUCT = 2048
+ATTEMPTS, WAIT_SECONDS = 2, 2.0
+
+
+@contextmanager
+def environment(threads: int) -> Iterator[None]:
+    """Tell libraries of new processes how many threads they may use, and JAX to stay on the CPU."""
+    wanted = {**dict.fromkeys(VARIABLES, str(threads)), "JAX_PLATFORMS": "cpu"}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@cache
+def peak(threads: int) -> Peak:
+    """Measure the speed of a large matrix product in single precision."""
+    from gatewright.runtime import cpu
+
+    measured: Any = getattr(cpu, "peak", None)
+    if measured is not None:
+        return Peak(threads, rounded(float(measured("float32", threads)) / 1e9), "our own tiles")
+    return Peak(threads, rounded(_numpy_peak() / 1e9), "NumPy's matmul")
+
+
+def _numpy_peak() -> float:
+    """Return floating-point operations per second of NumPy's matmul."""
+    import numpy as np
+
+    a = np.full((PRODUCT, PRODUCT), 0.5, np.float32)
+    b, c = a.copy(), np.empty_like(a)
+    best = float("inf")
+    for _ in range(8):
+        start = time.perf_counter()
+        np.matmul(a, b, out=c)
+        best = min(best, time.perf_counter() - start)
+    return 2.0 * PRODUCT**3 / best
+
+
+def measure(job: Job, peers: Sequence[str], seconds: float) -> Row:
+    """Measure our kernels and the peers' at one point."""
+    from gatewright.studies import ours
+    from gatewright.studies.problem import draw
+
+    problem = draw(job.subject.load(), job.size)
+    own = ours.candidate(job.subject, problem, job.task, job.threads)
+    others: list[Candidate] = []
+    for peer in peers:
+        others += _peer(peer).candidates(problem, job.task, job.threads)
+    found: list[Row] = []
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            time.sleep(WAIT_SECONDS)
+        watch = Watch()
+        row = compare(job, own, others, seconds)
+        busy = watch.others_percent()
+        found.append(dataclasses.replace(row, others_percent=busy))
+        if busy is None or busy <= QUIET_PERCENT:
+            break
+    return min(found, key=lambda each: each.others_percent or 0.0)
+
+
+def _peer(name: str) -> Any:
+    """Return the module of a peer, which imports its library."""
+    match name:
+        case "torch":
+            from gatewright.studies import peers_torch
+
+            return peers_torch
+        case "jax":
+            from gatewright.studies import peers_jax
+
+            return peers_jax
+        case _:
+            from gatewright.studies import peers_onnxruntime
+
+            return peers_onnxruntime
+
+
+def compare(job: Job, own: Candidate, others: Sequence[Candidate], seconds: float) -> Row:
+    """Check that all candidates agree with ours, then time ours and those that do."""
+    from gatewright.studies.agreement import agreement
+    from gatewright.studies.timing import medians
+
+    expected = own.read(own.run())
+    checked = [(other, agreement(expected, other.read(other.run()))) for other in others]
+    del expected
+    timed = [own, *(other for other, found in checked if found.agrees)]
+    timings = dict(zip((each.name for each in timed), medians(timed, seconds), strict=True))
+    micro = 1e6 / job.size.T
+    mine = timings[own.name]
+    comparisons = []
+    for other, found in checked:
+        timing = timings.get(other.name)
+        comparisons.append(
+            Comparison(
+                peer=other.name,
+                agrees=found.agrees,
+                error=None if found.error is None else rounded(found.error, 2),
+                where=found.where,
+                us_per_step=rounded(timing.seconds * micro) if timing else None,
+                ratio=rounded(timing.seconds / mine.seconds) if timing else None,
+                repetitions=timing.repetitions if timing else 0,
+            )
+        )
+    cell, size = job.subject.load().cell, job.size
+    speed = job.operations(cell) / mine.seconds / 1e9
+    return Row(
+        cell=cell.identifier,
+        task=job.task,
+        threads=job.threads,
+        B=size.B,
+        H=size.H,
+        T=size.T,
+        us_per_step=rounded(mine.seconds * micro),
+        percent_of_peak=rounded(100.0 * speed / peak(job.threads).gflops, 3),
+        repetitions=mine.repetitions,
+        others_percent=None,
+        peers=tuple(comparisons),
+    )
