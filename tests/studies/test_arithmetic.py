@@ -100,6 +100,8 @@ def test_a_disturbed_point_is_marked() -> None:
     assert [each.disturbed for each in (quiet, busy, unknown)] == [False, True, False]
     _, rows = tables.points(report(quiet, busy))
     assert [each[6] for each in rows] == ["1.00", "~1.00"]
+    assert report(busy).means() == ()
+    assert [mean.points for mean in report(busy, quiet, unknown).means()] == [2]
     assert svg(report(quiet)).count("fill-opacity") == 0
     assert svg(report(busy)).count("fill-opacity") == 1
 

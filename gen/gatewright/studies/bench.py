@@ -19,7 +19,7 @@ from gatewright.studies.report import QUIET_PERCENT, Peak, Report, Row
 # What each peer imports, and what brings it.
 PEERS: dict[str, tuple[tuple[str, ...], str]] = {
     "torch": (("torch",), "gatewright[torch]"),
-    "jax": (("jax",), "jax"),
+    "jax": (("jax",), "gatewright[jax]"),
     "onnxruntime": (("onnx", "onnxruntime"), "gatewright[onnx]"),
 }
 
@@ -68,7 +68,7 @@ def bench(
         notes = [
             *notes,
             f"{disturbed} of {len(rows)} points (marked ~) were measured while other processes "
-            f"used more than {QUIET_PERCENT:g}% of the machine: their ratios are not to be trusted",
+            f"used more than {QUIET_PERCENT:g}% of the machine: their ratios are in no mean",
         ]
     return Report(described, _protocol(seconds), tuple(notes), tuple(peaks), tuple(rows))
 

@@ -73,7 +73,7 @@ def svg(report: Report) -> str:
         _text(MARGIN + 150, 59, "the library is faster"),
     ]
     if any(row.disturbed for row in report.rows):
-        lines.append(_text(MARGIN + 280, 59, "pale: other processes were busy, not to be trusted"))
+        lines.append(_text(MARGIN + 280, 59, "pale: other processes were busy; in no mean"))
     for k, peer in enumerate(peers):
         lines += _column(axis, peer, _left(k), height)
     y = TOP

@@ -113,14 +113,17 @@ class Report:
         return tuple(found)
 
     def means(self) -> tuple[Mean, ...]:
-        """Return geometric means by cell, task, threads and peer, then those of all cells."""
+        """Return geometric means by cell, task, threads and peer, then those of all cells.
+
+        Points that other processes disturbed are in none.
+        """
         cells = tuple(dict.fromkeys(row.cell for row in self.rows))
         groups: list[tuple[str, tuple[str, ...]]] = [(cell, (cell,)) for cell in cells]
         groups += [(ALL_CELLS, cells)] if len(cells) > 1 else []
         return tuple(mean for name, among in groups for mean in self._means(name, among))
 
     def _means(self, name: str, cells: Sequence[str]) -> Iterator[Mean]:
-        rows = [row for row in self.rows if row.cell in cells]
+        rows = [row for row in self.rows if row.cell in cells and not row.disturbed]
         for task, threads in dict.fromkeys((row.task, row.threads) for row in rows):
             chosen = [row for row in rows if (row.task, row.threads) == (task, threads)]
             for peer in self.peers:
