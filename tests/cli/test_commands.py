@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gatewright.cli.app import run
+from gatewright.cli.grad import Done, Job
 from gatewright.language import catalogue
 from gatewright.runtime.errors import BackendMissingError
 
@@ -263,3 +265,34 @@ def test_output_survives_a_poor_locale(locale: str, tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "Traceback" not in done.stderr
     assert "bug" not in done.stderr
+
+
+def test_grad_certifies_every_variant(capsys: Capture) -> None:
+    found = json_of(capsys, "grad", "elman", "--target", "reference", "--jobs", "2")
+    assert [c["cell"] for c in found["certificates"]] == ["elman", "elman_relu"]
+    assert found["counts"] == {"pass": 2, "fail": 0, "inconclusive": 0}
+    assert all(c["worst"] <= 1e-12 and c["where"] for c in found["certificates"])
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "code"),
+    [
+        (("pass", "pass"), 0),
+        (("pass", "inconclusive"), 4),
+        (("fail", "inconclusive"), 1),
+    ],
+)
+def test_grad_ends_with_the_worst_verdict(
+    verdicts: tuple[str, str], code: int, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    waiting = list(verdicts)
+
+    def certified(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Done]]:
+        for job in jobs:
+            found = {"cell": job.spec, "target": job.target, "dtype": job.dtype, "where": "h[0]"}
+            verdict = {"verdict": waiting.pop(0), "worst": None, "simulated": False}
+            yield job, Done("the table", {**found, **verdict})
+
+    monkeypatch.setattr("gatewright.cli.grad._certified", certified)
+    assert run(["grad", "lstm", "gru", "--target", "reference"]) == code
+    assert f"{verdicts.count('pass')} pass" in capsys.readouterr().out
