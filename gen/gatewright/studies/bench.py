@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 
 from gatewright.runtime.errors import BackendMissingError
-from gatewright.studies import machine, ours, process, timing
+from gatewright.studies import machine, process, timing
 from gatewright.studies.agreement import GRADIENT_TOLERANCE, OUTPUT_TOLERANCE
 from gatewright.studies.jobs import Job
 from gatewright.studies.report import QUIET_PERCENT, Peak, Report, Row
@@ -62,8 +62,6 @@ def bench(
                 if job.threads == threads:
                     rows.append(pool.submit(process.measure, job, peers, seconds).result())
                     done()
-    if any(job.threads > 1 for job in jobs) and not ours.has_threads():
-        notes = [*notes, "our kernels have no threads yet: they ran on one in every row"]
     if disturbed := sum(row.disturbed for row in rows):
         notes = [
             *notes,

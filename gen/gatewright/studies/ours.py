@@ -5,7 +5,6 @@ Why validation, allocation and packing of weights are inside what is timed: a us
 
 from __future__ import annotations
 
-import inspect
 from functools import cache
 from typing import Any
 
@@ -20,18 +19,7 @@ NAME = "gatewright"
 def kernels(subject: Subject, threads: int) -> Any:
     """Return a cell's kernels in single precision, compiled once in a process."""
     loaded = subject.load()
-    if has_threads():
-        # Not every version of `compile` has the keyword, so the type checker must not look.
-        compile_with: Any = loaded.compile
-        return compile_with(target="cpu", dtype="float32", threads=threads)
-    return loaded.compile(target="cpu", dtype="float32")
-
-
-def has_threads() -> bool:
-    """Tell whether kernels can be told how many threads to use."""
-    from gatewright.loaded import LoadedCell
-
-    return "threads" in inspect.signature(LoadedCell.compile).parameters
+    return loaded.compile(target="cpu", dtype="float32", threads=threads)
 
 
 def candidate(subject: Subject, problem: Problem, task: str, threads: int) -> Candidate:

@@ -4,8 +4,8 @@
 without the interpreter lock. The products take tuples of arrays: gates that share an operand come
 as one call, which is where tiles that hold all gates of a unit belong.
 
-Why no `fastmath`: it would make NaN checks vanish. Only the products may contract and reassociate,
-because a dot product has no order that the equations promise.
+Why no `fastmath`: it would make NaN checks vanish. Only products and polynomials contract, and they
+ask for each fused multiply-add by name.
 """
 
 from __future__ import annotations

@@ -33,50 +33,35 @@ _CHUNK = 96
 # Depth of a piece of a run that stays in the first-level cache, 32 KiB with AVX-512.
 _DEPTH = 128
 _LINE = 16
-_6W, _4W, _2W, _1W = (tile(rows, WIDE) for rows in (6, 4, 2, 1))
-_6H, _4H, _2H, _1H = (tile(rows, HALF) for rows in (6, 4, 2, 1))
 
 
-@driver
-def _wide(a, ia, row_step, depth_step, rows, b, ib, depth, c, ic, c_step, add):  # type: ignore[no-untyped-def]
-    """Multiply some rows with a whole run."""
-    row = 0
-    while rows - row >= 6:
-        _6W(a, ia + row * row_step, row_step, depth_step, b, ib, depth, c, ic + row * c_step,
-            c_step, add)  # fmt: skip
-        row += 6
-    if rows - row >= 4:
-        _4W(a, ia + row * row_step, row_step, depth_step, b, ib, depth, c, ic + row * c_step,
-            c_step, add)  # fmt: skip
-        row += 4
-    if rows - row >= 2:
-        _2W(a, ia + row * row_step, row_step, depth_step, b, ib, depth, c, ic + row * c_step,
-            c_step, add)  # fmt: skip
-        row += 2
-    if rows - row >= 1:
-        _1W(a, ia + row * row_step, row_step, depth_step, b, ib, depth, c, ic + row * c_step,
-            c_step, add)  # fmt: skip
+def _strips(vectors: int) -> Any:
+    """Return a function that multiplies some rows with so many vectors of a run."""
+    six, four, two, one = (tile(rows, vectors) for rows in (TALL, 4, 2, 1))
+
+    @driver
+    def strip(a, ia, row_step, depth_step, rows, b, ib, depth, c, ic, c_step, add):  # type: ignore[no-untyped-def]
+        row = 0
+        while rows - row >= TALL:
+            six(a, ia + row * row_step, row_step, depth_step, b, ib, depth, c, ic + row * c_step,
+                c_step, add)  # fmt: skip
+            row += TALL
+        if rows - row >= 4:
+            four(a, ia + row * row_step, row_step, depth_step, b, ib, depth, c, ic + row * c_step,
+                 c_step, add)  # fmt: skip
+            row += 4
+        if rows - row >= 2:
+            two(a, ia + row * row_step, row_step, depth_step, b, ib, depth, c, ic + row * c_step,
+                c_step, add)  # fmt: skip
+            row += 2
+        if rows - row >= 1:
+            one(a, ia + row * row_step, row_step, depth_step, b, ib, depth, c, ic + row * c_step,
+                c_step, add)  # fmt: skip
+
+    return strip
 
 
-@driver
-def _half(a, ia, row_step, depth_step, rows, b, ib, depth, c, ic, c_step, add):  # type: ignore[no-untyped-def]
-    """Multiply some rows with half a run."""
-    row = 0
-    while rows - row >= 6:
-        _6H(a, ia + row * row_step, row_step, depth_step, b, ib, depth, c, ic + row * c_step,
-            c_step, add)  # fmt: skip
-        row += 6
-    if rows - row >= 4:
-        _4H(a, ia + row * row_step, row_step, depth_step, b, ib, depth, c, ic + row * c_step,
-            c_step, add)  # fmt: skip
-        row += 4
-    if rows - row >= 2:
-        _2H(a, ia + row * row_step, row_step, depth_step, b, ib, depth, c, ic + row * c_step,
-            c_step, add)  # fmt: skip
-        row += 2
-    if rows - row >= 1:
-        _1H(a, ia + row * row_step, row_step, depth_step, b, ib, depth, c, ic + row * c_step,
-            c_step, add)  # fmt: skip
+_wide, _half = _strips(WIDE), _strips(HALF)
 
 
 @driver
