@@ -16,6 +16,8 @@ from gatewright.runtime.cpu import (
     device,
     driver,
     engine,
+    flat,
+    meet,
     outer,
     product,
     product_transposed,
@@ -69,7 +71,7 @@ def cell_rows(part, W_x, U_h, b, h_next):
 
 @driver
 def before(part, W, x, W_x):
-    """Compute what no state reaches, for all time steps at once ([T * B, dim] arrays)."""
+    """Compute what no state reaches, for a chunk of time steps at once."""
     product(part, x, (W,), (W_x,))
 
 
@@ -82,10 +84,15 @@ def step(part, U, h, W_x, b, U_h, h_next):
 
 
 @driver
-def sequence(part, T, U, h, W_x, b, U_h):
-    """Run the steps in order."""
-    for t in range(T):
-        step(part, U, h[t], W_x[t], b, U_h, h[t + 1])
+def forward(part, T, chunk, W, x, W_x, U, h, b, U_h):
+    """Run T time steps, in chunks."""
+    for first in range(0, T, chunk):
+        last = min(first + chunk, T)
+        meet(part)
+        before(part, W, flat(x, first, last), flat(W_x, 0, last - first))
+        meet(part)
+        for t in range(first, last):
+            step(part, U, h[t], W_x[t - first], b, U_h, h[t + 1])
 
 
 # Reverse: 3 elementwise operations per row and unit, and its matrix products.
@@ -111,11 +118,11 @@ def cell_vjp_rows(part, ct_y, ct_h_next, h_next, d_a_h_next):
 
 
 @units
-def sums(part, d_a_h_next, d_b):
+def sums(part, more, d_a_h_next, d_b):
     """Sum over all rows what becomes the gradients of vectors and scalars."""
     for unit in units_of(part, d_a_h_next):
-        d_b[unit] = real(0)
-    for row in range(d_a_h_next.shape[0]):
+        d_b[unit] = d_b[unit] if more else real(0)
+    for row in range(d_a_h_next.shape[0] - 1, -1, -1):
         for unit in units_of(part, d_a_h_next):
             d_b[unit] += d_a_h_next[row, unit]
 
@@ -129,24 +136,42 @@ def step_vjp(part, ct_y, ct_h_next, h_next, U, d_a_h_next, d_h):
 
 
 @driver
-def sequence_vjp(part, T, ct_y, d_h, h, U, d_a_h_next):
-    """Run the steps in reverse order."""
-    for t in range(T - 1, -1, -1):
-        step_vjp(part, ct_y[t], d_h[t + 1], h[t + 1], U, d_a_h_next[t], d_h[t])
-
-
-@driver
 def after_vjp(part, W, d_a_h_next, d_x):
-    """Compute what no state needs, for all time steps at once ([T * B, dim] arrays)."""
+    """Compute what no state needs, for a chunk of time steps at once."""
     product_transposed(part, (d_a_h_next,), (W,), d_x)
 
 
 @driver
-def outers_vjp(part, d_a_h_next, x, d_W, h, d_U, d_b):
-    """Sum the parameter gradients over all time steps and rows ([T * B, dim] arrays)."""
-    outer(part, (d_a_h_next,), x, (d_W,))
-    outer(part, (d_a_h_next,), h, (d_U,))
-    sums(by_units(part), d_a_h_next, d_b)
+def outers_vjp(part, more, d_a_h_next, x, d_W, h, d_U, d_b):
+    """Sum the gradients of parameters over a chunk; with `more`, add to what is there."""
+    outer(part, more, (d_a_h_next,), x, (d_W,))
+    outer(part, more, (d_a_h_next,), h, (d_U,))
+    sums(by_units(part), more, d_a_h_next, d_b)
+
+
+@driver
+def backward(part, T, chunk, more, ct_y, d_h, h, U, d_a_h_next, W, d_x, x, d_W, d_U, d_b):
+    """Run T time steps from the last to the first, in chunks."""
+    for last in range(T, 0, -chunk):
+        first = max(last - chunk, 0)
+        meet(part)
+        for t in range(last - 1, first - 1, -1):
+            step_vjp(
+                part, ct_y[t], d_h[(t + 1) % 2], h[t + 1], U, d_a_h_next[t - first], d_h[t % 2]
+            )
+        meet(part)
+        after_vjp(part, W, flat(d_a_h_next, 0, last - first), flat(d_x, first, last))
+        meet(part)
+        outers_vjp(
+            part,
+            more or last < T,
+            flat(d_a_h_next, 0, last - first),
+            flat(x, first, last),
+            d_W,
+            flat(h, first, last),
+            d_U,
+            d_b,
+        )
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -158,18 +183,19 @@ LAYOUT = Layout(
     parameters={"W": ("hidden", "input"), "U": ("hidden", "hidden"), "b": ("hidden",)},
     constants={},
     output=("h", 1),
+    products={"forward": (("U",),), "backward": (("U",),)},
     forward={
         "x": ("time", "input"),
         "h": ("carried", "hidden"),
-        "W_x": ("time", "hidden"),
+        "W_x": ("chunk", "hidden"),
         "U_h": ("scratch", "hidden"),
     },
     reverse={
         "ct_y": ("time", "hidden"),
-        "d_h": ("carried", "hidden"),
+        "d_h": ("turns", "hidden"),
         "x": ("time", "input"),
         "h": ("carried", "hidden"),
-        "d_a_h_next": ("time", "hidden"),
+        "d_a_h_next": ("chunk", "hidden"),
         "d_x": ("time", "input"),
         "d_W": ("gradient", "hidden", "input"),
         "d_U": ("gradient", "hidden", "hidden"),

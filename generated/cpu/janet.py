@@ -20,6 +20,8 @@ from gatewright.runtime.cpu import (
     driver,
     engine,
     exp,
+    flat,
+    meet,
     outer,
     product,
     product_transposed,
@@ -78,7 +80,7 @@ def cell_rows(part, W_f_x, U_f_h, b_f, W_g_x, U_g_h, b_g, beta, h, f, g, sigmoid
 
 @driver
 def before(part, W_f, W_g, x, W_f_x, W_g_x):
-    """Compute what no state reaches, for all time steps at once ([T * B, dim] arrays)."""
+    """Compute what no state reaches, for a chunk of time steps at once."""
     product(part, x, (W_f, W_g), (W_f_x, W_g_x))
 
 
@@ -93,28 +95,60 @@ def step(
 
 
 @driver
-def sequence(
-    part, T, U_f, U_g, h, W_f_x, b_f, W_g_x, b_g, beta, U_f_h, U_g_h, f, g, sigmoid_h_next
+def forward(
+    part,
+    T,
+    chunk,
+    kept,
+    W_f,
+    W_g,
+    x,
+    W_f_x,
+    W_g_x,
+    U_f,
+    U_g,
+    h,
+    b_f,
+    b_g,
+    beta,
+    U_f_h,
+    U_g_h,
+    f,
+    g,
+    sigmoid_h_next,
 ):
-    """Run the steps in order."""
-    for t in range(T):
-        step(
+    """Run T time steps, in chunks."""
+    for first in range(0, T, chunk):
+        last = min(first + chunk, T)
+        shift = 0 if kept else first
+        meet(part)
+        before(
             part,
-            U_f,
-            U_g,
-            h[t],
-            W_f_x[t],
-            b_f,
-            W_g_x[t],
-            b_g,
-            beta,
-            U_f_h,
-            U_g_h,
-            f[t],
-            g[t],
-            sigmoid_h_next[t],
-            h[t + 1],
+            W_f,
+            W_g,
+            flat(x, first, last),
+            flat(W_f_x, 0, last - first),
+            flat(W_g_x, 0, last - first),
         )
+        meet(part)
+        for t in range(first, last):
+            step(
+                part,
+                U_f,
+                U_g,
+                h[t],
+                W_f_x[t - first],
+                b_f,
+                W_g_x[t - first],
+                b_g,
+                beta,
+                U_f_h,
+                U_g_h,
+                f[t - shift],
+                g[t - shift],
+                sigmoid_h_next[t - shift],
+                h[t + 1],
+            )
 
 
 # Reverse: 18 elementwise operations per row and unit, and its matrix products.
@@ -169,12 +203,12 @@ def cell_vjp_2_rows(part, d_h_products, d_h_next, f, d_h):
 
 
 @units
-def sums(part, d_s, d_a_g, d_b_f, d_b_g):
+def sums(part, more, d_s, d_a_g, d_b_f, d_b_g):
     """Sum over all rows what becomes the gradients of vectors and scalars."""
     for unit in units_of(part, d_s):
-        d_b_f[unit] = real(0)
-        d_b_g[unit] = real(0)
-    for row in range(d_s.shape[0]):
+        d_b_f[unit] = d_b_f[unit] if more else real(0)
+        d_b_g[unit] = d_b_g[unit] if more else real(0)
+    for row in range(d_s.shape[0] - 1, -1, -1):
         for unit in units_of(part, d_s):
             d_b_f[unit] += d_s[row, unit]
             d_b_g[unit] += d_a_g[row, unit]
@@ -205,41 +239,93 @@ def step_vjp(
 
 
 @driver
-def sequence_vjp(
-    part, T, ct_y, d_h, g, sigmoid_h_next, h, f, U_f, U_g, d_h_next, d_a_g, d_s, d_h_products
-):
-    """Run the steps in reverse order."""
-    for t in range(T - 1, -1, -1):
-        step_vjp(
-            part,
-            ct_y[t],
-            d_h[t + 1],
-            g[t],
-            sigmoid_h_next[t],
-            h[t],
-            f[t],
-            U_f,
-            U_g,
-            d_h_next,
-            d_a_g[t],
-            d_s[t],
-            d_h_products,
-            d_h[t],
-        )
-
-
-@driver
 def after_vjp(part, W_f, W_g, d_s, d_a_g, d_x):
-    """Compute what no state needs, for all time steps at once ([T * B, dim] arrays)."""
+    """Compute what no state needs, for a chunk of time steps at once."""
     product_transposed(part, (d_s, d_a_g), (W_f, W_g), d_x)
 
 
 @driver
-def outers_vjp(part, d_s, d_a_g, x, d_W_f, d_W_g, h, d_U_f, d_U_g, d_b_f, d_b_g):
-    """Sum the parameter gradients over all time steps and rows ([T * B, dim] arrays)."""
-    outer(part, (d_s, d_a_g), x, (d_W_f, d_W_g))
-    outer(part, (d_s, d_a_g), h, (d_U_f, d_U_g))
-    sums(by_units(part), d_s, d_a_g, d_b_f, d_b_g)
+def outers_vjp(part, more, d_s, d_a_g, x, d_W_f, d_W_g, h, d_U_f, d_U_g, d_b_f, d_b_g):
+    """Sum the gradients of parameters over a chunk; with `more`, add to what is there."""
+    outer(part, more, (d_s, d_a_g), x, (d_W_f, d_W_g))
+    outer(part, more, (d_s, d_a_g), h, (d_U_f, d_U_g))
+    sums(by_units(part), more, d_s, d_a_g, d_b_f, d_b_g)
+
+
+@driver
+def backward(
+    part,
+    T,
+    chunk,
+    more,
+    ct_y,
+    d_h,
+    g,
+    sigmoid_h_next,
+    h,
+    f,
+    U_f,
+    U_g,
+    d_h_next,
+    d_a_g,
+    d_s,
+    d_h_products,
+    W_f,
+    W_g,
+    d_x,
+    x,
+    d_W_f,
+    d_W_g,
+    d_U_f,
+    d_U_g,
+    d_b_f,
+    d_b_g,
+):
+    """Run T time steps from the last to the first, in chunks."""
+    for last in range(T, 0, -chunk):
+        first = max(last - chunk, 0)
+        meet(part)
+        for t in range(last - 1, first - 1, -1):
+            step_vjp(
+                part,
+                ct_y[t],
+                d_h[(t + 1) % 2],
+                g[t],
+                sigmoid_h_next[t],
+                h[t],
+                f[t],
+                U_f,
+                U_g,
+                d_h_next,
+                d_a_g[t - first],
+                d_s[t - first],
+                d_h_products,
+                d_h[t % 2],
+            )
+        meet(part)
+        after_vjp(
+            part,
+            W_f,
+            W_g,
+            flat(d_s, 0, last - first),
+            flat(d_a_g, 0, last - first),
+            flat(d_x, first, last),
+        )
+        meet(part)
+        outers_vjp(
+            part,
+            more or last < T,
+            flat(d_s, 0, last - first),
+            flat(d_a_g, 0, last - first),
+            flat(x, first, last),
+            d_W_f,
+            d_W_g,
+            flat(h, first, last),
+            d_U_f,
+            d_U_g,
+            d_b_f,
+            d_b_g,
+        )
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -258,28 +344,29 @@ LAYOUT = Layout(
     },
     constants={"beta": 1.0},
     output=("h", 1),
+    products={"forward": (("U_f", "U_g"),), "backward": (("U_f", "U_g"),)},
     forward={
         "x": ("time", "input"),
         "h": ("carried", "hidden"),
-        "W_f_x": ("time", "hidden"),
-        "W_g_x": ("time", "hidden"),
+        "W_f_x": ("chunk", "hidden"),
+        "W_g_x": ("chunk", "hidden"),
         "U_f_h": ("scratch", "hidden"),
         "U_g_h": ("scratch", "hidden"),
-        "f": ("time", "hidden"),
-        "g": ("time", "hidden"),
-        "sigmoid_h_next": ("time", "hidden"),
+        "f": ("saved", "hidden"),
+        "g": ("saved", "hidden"),
+        "sigmoid_h_next": ("saved", "hidden"),
     },
     reverse={
         "ct_y": ("time", "hidden"),
-        "d_h": ("carried", "hidden"),
+        "d_h": ("turns", "hidden"),
         "x": ("time", "input"),
         "h": ("carried", "hidden"),
-        "f": ("time", "hidden"),
-        "g": ("time", "hidden"),
-        "sigmoid_h_next": ("time", "hidden"),
+        "f": ("saved", "hidden"),
+        "g": ("saved", "hidden"),
+        "sigmoid_h_next": ("saved", "hidden"),
         "d_h_next": ("scratch", "hidden"),
-        "d_a_g": ("time", "hidden"),
-        "d_s": ("time", "hidden"),
+        "d_a_g": ("chunk", "hidden"),
+        "d_s": ("chunk", "hidden"),
         "d_h_products": ("scratch", "hidden"),
         "d_x": ("time", "input"),
         "d_W_f": ("gradient", "hidden", "input"),

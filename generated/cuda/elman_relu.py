@@ -19,6 +19,7 @@ from gatewright.runtime.cuda import (
     engine,
     first_row,
     first_unit,
+    flat,
     outer,
     product,
     product_transposed,
@@ -69,7 +70,7 @@ def cell_rows(W_x, U_h, b, h_next):
 
 @driver
 def before(W, x, W_x):
-    """Compute what no state reaches, for all time steps at once ([T * B, dim] arrays)."""
+    """Compute what no state reaches, for a chunk of time steps at once."""
     product(x, (W,), (W_x,))
 
 
@@ -81,10 +82,13 @@ def step(U, h, W_x, b, U_h, h_next):
 
 
 @driver
-def sequence(T, U, h, W_x, b, U_h):
-    """Run the steps in order."""
-    for t in range(T):
-        step(U, h[t], W_x[t], b, U_h, h[t + 1])
+def forward(T, chunk, W, x, W_x, U, h, b, U_h):
+    """Run T time steps, in chunks."""
+    for first in range(0, T, chunk):
+        last = min(first + chunk, T)
+        before(W, flat(x, first, last), flat(W_x, 0, last - first))
+        for t in range(first, last):
+            step(U, h[t], W_x[t - first], b, U_h, h[t + 1])
 
 
 # Reverse: 3 elementwise operations per row and unit, and its matrix products.
@@ -110,11 +114,11 @@ def cell_vjp_rows(ct_y, ct_h_next, h_next, d_a_h_next):
 
 
 @units
-def sums(d_a_h_next, d_b):
+def sums(more, d_a_h_next, d_b):
     """Sum over all rows what becomes the gradients of vectors and scalars."""
     for unit in range(first_unit(), d_a_h_next.shape[1], all_units()):
-        d_b[unit] = real(0)
-        for row in range(d_a_h_next.shape[0]):
+        d_b[unit] = d_b[unit] if more else real(0)
+        for row in range(d_a_h_next.shape[0] - 1, -1, -1):
             d_b[unit] += d_a_h_next[row, unit]
 
 
@@ -126,24 +130,36 @@ def step_vjp(ct_y, ct_h_next, h_next, U, d_a_h_next, d_h):
 
 
 @driver
-def sequence_vjp(T, ct_y, d_h, h, U, d_a_h_next):
-    """Run the steps in reverse order."""
-    for t in range(T - 1, -1, -1):
-        step_vjp(ct_y[t], d_h[t + 1], h[t + 1], U, d_a_h_next[t], d_h[t])
-
-
-@driver
 def after_vjp(W, d_a_h_next, d_x):
-    """Compute what no state needs, for all time steps at once ([T * B, dim] arrays)."""
+    """Compute what no state needs, for a chunk of time steps at once."""
     product_transposed((d_a_h_next,), (W,), d_x)
 
 
 @driver
-def outers_vjp(d_a_h_next, x, d_W, h, d_U, d_b):
-    """Sum the parameter gradients over all time steps and rows ([T * B, dim] arrays)."""
-    outer((d_a_h_next,), x, (d_W,))
-    outer((d_a_h_next,), h, (d_U,))
-    sums(d_a_h_next, d_b)
+def outers_vjp(more, d_a_h_next, x, d_W, h, d_U, d_b):
+    """Sum the gradients of parameters over a chunk; with `more`, add to what is there."""
+    outer(more, (d_a_h_next,), x, (d_W,))
+    outer(more, (d_a_h_next,), h, (d_U,))
+    sums(more, d_a_h_next, d_b)
+
+
+@driver
+def backward(T, chunk, more, ct_y, d_h, h, U, d_a_h_next, W, d_x, x, d_W, d_U, d_b):
+    """Run T time steps from the last to the first, in chunks."""
+    for last in range(T, 0, -chunk):
+        first = max(last - chunk, 0)
+        for t in range(last - 1, first - 1, -1):
+            step_vjp(ct_y[t], d_h[(t + 1) % 2], h[t + 1], U, d_a_h_next[t - first], d_h[t % 2])
+        after_vjp(W, flat(d_a_h_next, 0, last - first), flat(d_x, first, last))
+        outers_vjp(
+            more or last < T,
+            flat(d_a_h_next, 0, last - first),
+            flat(x, first, last),
+            d_W,
+            flat(h, first, last),
+            d_U,
+            d_b,
+        )
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -155,18 +171,19 @@ LAYOUT = Layout(
     parameters={"W": ("hidden", "input"), "U": ("hidden", "hidden"), "b": ("hidden",)},
     constants={},
     output=("h", 1),
+    products={"forward": (("U",),), "backward": (("U",),)},
     forward={
         "x": ("time", "input"),
         "h": ("carried", "hidden"),
-        "W_x": ("time", "hidden"),
+        "W_x": ("chunk", "hidden"),
         "U_h": ("scratch", "hidden"),
     },
     reverse={
         "ct_y": ("time", "hidden"),
-        "d_h": ("carried", "hidden"),
+        "d_h": ("turns", "hidden"),
         "x": ("time", "input"),
         "h": ("carried", "hidden"),
-        "d_a_h_next": ("time", "hidden"),
+        "d_a_h_next": ("chunk", "hidden"),
         "d_x": ("time", "input"),
         "d_W": ("gradient", "hidden", "input"),
         "d_U": ("gradient", "hidden", "hidden"),

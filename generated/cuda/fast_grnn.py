@@ -21,6 +21,7 @@ from gatewright.runtime.cuda import (
     exp,
     first_row,
     first_unit,
+    flat,
     outer,
     product,
     product_transposed,
@@ -68,7 +69,7 @@ def cell_rows(W_x, U_h, b_z, b_n, zeta, nu, h, z, n, h_next):
 
 @driver
 def before(W, x, W_x):
-    """Compute what no state reaches, for all time steps at once ([T * B, dim] arrays)."""
+    """Compute what no state reaches, for a chunk of time steps at once."""
     product(x, (W,), (W_x,))
 
 
@@ -80,10 +81,26 @@ def step(U, h, W_x, b_z, b_n, zeta, nu, U_h, z, n, h_next):
 
 
 @driver
-def sequence(T, U, h, W_x, b_z, b_n, zeta, nu, U_h, z, n):
-    """Run the steps in order."""
-    for t in range(T):
-        step(U, h[t], W_x[t], b_z, b_n, zeta, nu, U_h, z[t], n[t], h[t + 1])
+def forward(T, chunk, kept, W, x, W_x, U, h, b_z, b_n, zeta, nu, U_h, z, n):
+    """Run T time steps, in chunks."""
+    for first in range(0, T, chunk):
+        last = min(first + chunk, T)
+        shift = 0 if kept else first
+        before(W, flat(x, first, last), flat(W_x, 0, last - first))
+        for t in range(first, last):
+            step(
+                U,
+                h[t],
+                W_x[t - first],
+                b_z,
+                b_n,
+                zeta,
+                nu,
+                U_h,
+                z[t - shift],
+                n[t - shift],
+                h[t + 1],
+            )
 
 
 # Reverse: 21 elementwise operations per row and unit, and its matrix products.
@@ -147,14 +164,14 @@ def cell_vjp_2_rows(d_h_products, d_h_next, z, d_h):
 
 
 @units
-def sums(d_a_z, d_a_n, d_h_next_zeta_z_nu, z, zeta, nu, d_b_z, d_b_n, d_zeta, d_nu):
+def sums(more, d_a_z, d_a_n, d_h_next_zeta_z_nu, z, zeta, nu, d_b_z, d_b_n, d_zeta, d_nu):
     """Sum over all rows what becomes the gradients of vectors and scalars."""
     for unit in range(first_unit(), d_a_z.shape[1], all_units()):
-        d_b_z[unit] = real(0)
-        d_b_n[unit] = real(0)
-        d_zeta[unit] = real(0)
-        d_nu[unit] = real(0)
-        for row in range(d_a_z.shape[0]):
+        d_b_z[unit] = d_b_z[unit] if more else real(0)
+        d_b_n[unit] = d_b_n[unit] if more else real(0)
+        d_zeta[unit] = d_zeta[unit] if more else real(0)
+        d_nu[unit] = d_nu[unit] if more else real(0)
+        for row in range(d_a_z.shape[0] - 1, -1, -1):
             d_b_z[unit] += d_a_z[row, unit]
             d_b_n[unit] += d_a_n[row, unit]
             d_zeta[unit] += (
@@ -193,8 +210,41 @@ def step_vjp(
 
 
 @driver
-def sequence_vjp(
+def after_vjp(W, d_p, d_x):
+    """Compute what no state needs, for a chunk of time steps at once."""
+    product_transposed((d_p,), (W,), d_x)
+
+
+@driver
+def outers_vjp(
+    more,
+    d_p,
+    x,
+    d_W,
+    h,
+    d_U,
+    d_a_z,
+    d_a_n,
+    d_h_next_zeta_z_nu,
+    z,
+    zeta,
+    nu,
+    d_b_z,
+    d_b_n,
+    d_zeta,
+    d_nu,
+):
+    """Sum the gradients of parameters over a chunk; with `more`, add to what is there."""
+    outer(more, (d_p,), x, (d_W,))
+    outer(more, (d_p,), h, (d_U,))
+    sums(more, d_a_z, d_a_n, d_h_next_zeta_z_nu, z, zeta, nu, d_b_z, d_b_n, d_zeta, d_nu)
+
+
+@driver
+def backward(
     T,
+    chunk,
+    more,
     ct_y,
     d_h,
     n,
@@ -209,42 +259,56 @@ def sequence_vjp(
     d_a_z,
     d_p,
     d_h_products,
+    W,
+    d_x,
+    x,
+    d_W,
+    d_U,
+    d_b_z,
+    d_b_n,
+    d_zeta,
+    d_nu,
 ):
-    """Run the steps in reverse order."""
-    for t in range(T - 1, -1, -1):
-        step_vjp(
-            ct_y[t],
-            d_h[t + 1],
-            n[t],
+    """Run T time steps from the last to the first, in chunks."""
+    for last in range(T, 0, -chunk):
+        first = max(last - chunk, 0)
+        for t in range(last - 1, first - 1, -1):
+            step_vjp(
+                ct_y[t],
+                d_h[(t + 1) % 2],
+                n[t],
+                zeta,
+                z[t],
+                nu,
+                h[t],
+                U,
+                d_h_next,
+                d_h_next_zeta_z_nu[t - first],
+                d_a_n[t - first],
+                d_a_z[t - first],
+                d_p[t - first],
+                d_h_products,
+                d_h[t % 2],
+            )
+        after_vjp(W, flat(d_p, 0, last - first), flat(d_x, first, last))
+        outers_vjp(
+            more or last < T,
+            flat(d_p, 0, last - first),
+            flat(x, first, last),
+            d_W,
+            flat(h, first, last),
+            d_U,
+            flat(d_a_z, 0, last - first),
+            flat(d_a_n, 0, last - first),
+            flat(d_h_next_zeta_z_nu, 0, last - first),
+            flat(z, first, last),
             zeta,
-            z[t],
             nu,
-            h[t],
-            U,
-            d_h_next,
-            d_h_next_zeta_z_nu[t],
-            d_a_n[t],
-            d_a_z[t],
-            d_p[t],
-            d_h_products,
-            d_h[t],
+            d_b_z,
+            d_b_n,
+            d_zeta,
+            d_nu,
         )
-
-
-@driver
-def after_vjp(W, d_p, d_x):
-    """Compute what no state needs, for all time steps at once ([T * B, dim] arrays)."""
-    product_transposed((d_p,), (W,), d_x)
-
-
-@driver
-def outers_vjp(
-    d_p, x, d_W, h, d_U, d_a_z, d_a_n, d_h_next_zeta_z_nu, z, zeta, nu, d_b_z, d_b_n, d_zeta, d_nu
-):
-    """Sum the parameter gradients over all time steps and rows ([T * B, dim] arrays)."""
-    outer((d_p,), x, (d_W,))
-    outer((d_p,), h, (d_U,))
-    sums(d_a_z, d_a_n, d_h_next_zeta_z_nu, z, zeta, nu, d_b_z, d_b_n, d_zeta, d_nu)
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -263,26 +327,27 @@ LAYOUT = Layout(
     },
     constants={},
     output=("h", 1),
+    products={"forward": (("U",),), "backward": (("U",),)},
     forward={
         "x": ("time", "input"),
         "h": ("carried", "hidden"),
-        "W_x": ("time", "hidden"),
+        "W_x": ("chunk", "hidden"),
         "U_h": ("scratch", "hidden"),
-        "z": ("time", "hidden"),
-        "n": ("time", "hidden"),
+        "z": ("saved", "hidden"),
+        "n": ("saved", "hidden"),
     },
     reverse={
         "ct_y": ("time", "hidden"),
-        "d_h": ("carried", "hidden"),
+        "d_h": ("turns", "hidden"),
         "x": ("time", "input"),
         "h": ("carried", "hidden"),
-        "z": ("time", "hidden"),
-        "n": ("time", "hidden"),
+        "z": ("saved", "hidden"),
+        "n": ("saved", "hidden"),
         "d_h_next": ("scratch", "hidden"),
-        "d_h_next_zeta_z_nu": ("time", "hidden"),
-        "d_a_n": ("time", "hidden"),
-        "d_a_z": ("time", "hidden"),
-        "d_p": ("time", "hidden"),
+        "d_h_next_zeta_z_nu": ("chunk", "hidden"),
+        "d_a_n": ("chunk", "hidden"),
+        "d_a_z": ("chunk", "hidden"),
+        "d_p": ("chunk", "hidden"),
         "d_h_products": ("scratch", "hidden"),
         "d_x": ("time", "input"),
         "d_W": ("gradient", "hidden", "input"),

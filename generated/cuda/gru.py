@@ -21,6 +21,7 @@ from gatewright.runtime.cuda import (
     exp,
     first_row,
     first_unit,
+    flat,
     outer,
     product,
     product_transposed,
@@ -92,7 +93,7 @@ def cell_2_rows(W_n_x, U_n_r_h, b_n, z, h, n, h_next):
 
 @driver
 def before(W_r, W_z, W_n, x, W_r_x, W_z_x, W_n_x):
-    """Compute what no state reaches, for all time steps at once ([T * B, dim] arrays)."""
+    """Compute what no state reaches, for a chunk of time steps at once."""
     product(x, (W_r, W_z, W_n), (W_r_x, W_z_x, W_n_x))
 
 
@@ -125,31 +126,66 @@ def step(
 
 
 @driver
-def sequence(
-    T, U_r, U_z, h, W_r_x, b_r, W_z_x, b_z, U_n, W_n_x, b_n, U_r_h, U_z_h, r, z, r_h, U_n_r_h, n
+def forward(
+    T,
+    chunk,
+    kept,
+    W_r,
+    W_z,
+    W_n,
+    x,
+    W_r_x,
+    W_z_x,
+    W_n_x,
+    U_r,
+    U_z,
+    h,
+    b_r,
+    b_z,
+    U_n,
+    b_n,
+    U_r_h,
+    U_z_h,
+    r,
+    z,
+    r_h,
+    U_n_r_h,
+    n,
 ):
-    """Run the steps in order."""
-    for t in range(T):
-        step(
-            U_r,
-            U_z,
-            h[t],
-            W_r_x[t],
-            b_r,
-            W_z_x[t],
-            b_z,
-            U_n,
-            W_n_x[t],
-            b_n,
-            U_r_h,
-            U_z_h,
-            r[t],
-            z[t],
-            r_h[t],
-            U_n_r_h,
-            n[t],
-            h[t + 1],
+    """Run T time steps, in chunks."""
+    for first in range(0, T, chunk):
+        last = min(first + chunk, T)
+        shift = 0 if kept else first
+        before(
+            W_r,
+            W_z,
+            W_n,
+            flat(x, first, last),
+            flat(W_r_x, 0, last - first),
+            flat(W_z_x, 0, last - first),
+            flat(W_n_x, 0, last - first),
         )
+        for t in range(first, last):
+            step(
+                U_r,
+                U_z,
+                h[t],
+                W_r_x[t - first],
+                b_r,
+                W_z_x[t - first],
+                b_z,
+                U_n,
+                W_n_x[t - first],
+                b_n,
+                U_r_h,
+                U_z_h,
+                r[t - shift],
+                z[t - shift],
+                r_h[t - shift],
+                U_n_r_h,
+                n[t - shift],
+                h[t + 1],
+            )
 
 
 # Reverse: 19 elementwise operations per row and unit, and its matrix products.
@@ -219,13 +255,13 @@ def cell_vjp_3_rows(d_h_products, d_h_next, z, d_r_h, r, d_h):
 
 
 @units
-def sums(d_a_r, d_a_z, d_a_n, d_b_r, d_b_z, d_b_n):
+def sums(more, d_a_r, d_a_z, d_a_n, d_b_r, d_b_z, d_b_n):
     """Sum over all rows what becomes the gradients of vectors and scalars."""
     for unit in range(first_unit(), d_a_r.shape[1], all_units()):
-        d_b_r[unit] = real(0)
-        d_b_z[unit] = real(0)
-        d_b_n[unit] = real(0)
-        for row in range(d_a_r.shape[0]):
+        d_b_r[unit] = d_b_r[unit] if more else real(0)
+        d_b_z[unit] = d_b_z[unit] if more else real(0)
+        d_b_n[unit] = d_b_n[unit] if more else real(0)
+        for row in range(d_a_r.shape[0] - 1, -1, -1):
             d_b_r[unit] += d_a_r[row, unit]
             d_b_z[unit] += d_a_z[row, unit]
             d_b_n[unit] += d_a_n[row, unit]
@@ -259,46 +295,122 @@ def step_vjp(
 
 
 @driver
-def sequence_vjp(
-    T, ct_y, d_h, z, n, h, U_n, r, U_r, U_z, d_h_next, d_a_n, d_a_z, d_r_h, d_a_r, d_h_products
-):
-    """Run the steps in reverse order."""
-    for t in range(T - 1, -1, -1):
-        step_vjp(
-            ct_y[t],
-            d_h[t + 1],
-            z[t],
-            n[t],
-            h[t],
-            U_n,
-            r[t],
-            U_r,
-            U_z,
-            d_h_next,
-            d_a_n[t],
-            d_a_z[t],
-            d_r_h,
-            d_a_r[t],
-            d_h_products,
-            d_h[t],
-        )
-
-
-@driver
 def after_vjp(W_r, W_z, W_n, d_a_r, d_a_z, d_a_n, d_x):
-    """Compute what no state needs, for all time steps at once ([T * B, dim] arrays)."""
+    """Compute what no state needs, for a chunk of time steps at once."""
     product_transposed((d_a_r, d_a_z, d_a_n), (W_r, W_z, W_n), d_x)
 
 
 @driver
 def outers_vjp(
-    d_a_r, d_a_z, d_a_n, x, d_W_r, d_W_z, d_W_n, h, d_U_r, d_U_z, r_h, d_U_n, d_b_r, d_b_z, d_b_n
+    more,
+    d_a_r,
+    d_a_z,
+    d_a_n,
+    x,
+    d_W_r,
+    d_W_z,
+    d_W_n,
+    h,
+    d_U_r,
+    d_U_z,
+    r_h,
+    d_U_n,
+    d_b_r,
+    d_b_z,
+    d_b_n,
 ):
-    """Sum the parameter gradients over all time steps and rows ([T * B, dim] arrays)."""
-    outer((d_a_r, d_a_z, d_a_n), x, (d_W_r, d_W_z, d_W_n))
-    outer((d_a_r, d_a_z), h, (d_U_r, d_U_z))
-    outer((d_a_n,), r_h, (d_U_n,))
-    sums(d_a_r, d_a_z, d_a_n, d_b_r, d_b_z, d_b_n)
+    """Sum the gradients of parameters over a chunk; with `more`, add to what is there."""
+    outer(more, (d_a_r, d_a_z, d_a_n), x, (d_W_r, d_W_z, d_W_n))
+    outer(more, (d_a_r, d_a_z), h, (d_U_r, d_U_z))
+    outer(more, (d_a_n,), r_h, (d_U_n,))
+    sums(more, d_a_r, d_a_z, d_a_n, d_b_r, d_b_z, d_b_n)
+
+
+@driver
+def backward(
+    T,
+    chunk,
+    more,
+    ct_y,
+    d_h,
+    z,
+    n,
+    h,
+    U_n,
+    r,
+    U_r,
+    U_z,
+    d_h_next,
+    d_a_n,
+    d_a_z,
+    d_r_h,
+    d_a_r,
+    d_h_products,
+    W_r,
+    W_z,
+    W_n,
+    d_x,
+    x,
+    d_W_r,
+    d_W_z,
+    d_W_n,
+    d_U_r,
+    d_U_z,
+    r_h,
+    d_U_n,
+    d_b_r,
+    d_b_z,
+    d_b_n,
+):
+    """Run T time steps from the last to the first, in chunks."""
+    for last in range(T, 0, -chunk):
+        first = max(last - chunk, 0)
+        for t in range(last - 1, first - 1, -1):
+            step_vjp(
+                ct_y[t],
+                d_h[(t + 1) % 2],
+                z[t],
+                n[t],
+                h[t],
+                U_n,
+                r[t],
+                U_r,
+                U_z,
+                d_h_next,
+                d_a_n[t - first],
+                d_a_z[t - first],
+                d_r_h,
+                d_a_r[t - first],
+                d_h_products,
+                d_h[t % 2],
+            )
+        after_vjp(
+            W_r,
+            W_z,
+            W_n,
+            flat(d_a_r, 0, last - first),
+            flat(d_a_z, 0, last - first),
+            flat(d_a_n, 0, last - first),
+            flat(d_x, first, last),
+        )
+        outers_vjp(
+            more or last < T,
+            flat(d_a_r, 0, last - first),
+            flat(d_a_z, 0, last - first),
+            flat(d_a_n, 0, last - first),
+            flat(x, first, last),
+            d_W_r,
+            d_W_z,
+            d_W_n,
+            flat(h, first, last),
+            d_U_r,
+            d_U_z,
+            flat(r_h, first, last),
+            d_U_n,
+            d_b_r,
+            d_b_z,
+            d_b_n,
+        )
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -320,34 +432,35 @@ LAYOUT = Layout(
     },
     constants={},
     output=("h", 1),
+    products={"forward": (("U_r", "U_z"), ("U_n",)), "backward": (("U_n",), ("U_r", "U_z"))},
     forward={
         "x": ("time", "input"),
         "h": ("carried", "hidden"),
-        "W_r_x": ("time", "hidden"),
-        "W_z_x": ("time", "hidden"),
-        "W_n_x": ("time", "hidden"),
+        "W_r_x": ("chunk", "hidden"),
+        "W_z_x": ("chunk", "hidden"),
+        "W_n_x": ("chunk", "hidden"),
         "U_r_h": ("scratch", "hidden"),
         "U_z_h": ("scratch", "hidden"),
-        "r": ("time", "hidden"),
-        "z": ("time", "hidden"),
-        "r_h": ("time", "hidden"),
+        "r": ("saved", "hidden"),
+        "z": ("saved", "hidden"),
+        "r_h": ("saved", "hidden"),
         "U_n_r_h": ("scratch", "hidden"),
-        "n": ("time", "hidden"),
+        "n": ("saved", "hidden"),
     },
     reverse={
         "ct_y": ("time", "hidden"),
-        "d_h": ("carried", "hidden"),
+        "d_h": ("turns", "hidden"),
         "x": ("time", "input"),
         "h": ("carried", "hidden"),
-        "r": ("time", "hidden"),
-        "z": ("time", "hidden"),
-        "r_h": ("time", "hidden"),
-        "n": ("time", "hidden"),
+        "r": ("saved", "hidden"),
+        "z": ("saved", "hidden"),
+        "r_h": ("saved", "hidden"),
+        "n": ("saved", "hidden"),
         "d_h_next": ("scratch", "hidden"),
-        "d_a_n": ("time", "hidden"),
-        "d_a_z": ("time", "hidden"),
+        "d_a_n": ("chunk", "hidden"),
+        "d_a_z": ("chunk", "hidden"),
         "d_r_h": ("scratch", "hidden"),
-        "d_a_r": ("time", "hidden"),
+        "d_a_r": ("chunk", "hidden"),
         "d_h_products": ("scratch", "hidden"),
         "d_x": ("time", "input"),
         "d_W_r": ("gradient", "hidden", "input"),

@@ -21,6 +21,7 @@ from gatewright.runtime.cuda import (
     exp,
     first_row,
     first_unit,
+    flat,
     outer,
     product,
     product_transposed,
@@ -78,7 +79,7 @@ def cell_rows(W_r_x, U_r_h, b_r, W_z_x, U_z_h, b_z, W_n_x, b_n, U_n_h, b_hn, h, 
 
 @driver
 def before(W_r, W_z, W_n, x, W_r_x, W_z_x, W_n_x):
-    """Compute what no state reaches, for all time steps at once ([T * B, dim] arrays)."""
+    """Compute what no state reaches, for a chunk of time steps at once."""
     product(x, (W_r, W_z, W_n), (W_r_x, W_z_x, W_n_x))
 
 
@@ -92,31 +93,66 @@ def step(
 
 
 @driver
-def sequence(
-    T, U_r, U_z, U_n, h, W_r_x, b_r, W_z_x, b_z, W_n_x, b_n, b_hn, U_r_h, U_z_h, U_n_h, r, z, n
+def forward(
+    T,
+    chunk,
+    kept,
+    W_r,
+    W_z,
+    W_n,
+    x,
+    W_r_x,
+    W_z_x,
+    W_n_x,
+    U_r,
+    U_z,
+    U_n,
+    h,
+    b_r,
+    b_z,
+    b_n,
+    b_hn,
+    U_r_h,
+    U_z_h,
+    U_n_h,
+    r,
+    z,
+    n,
 ):
-    """Run the steps in order."""
-    for t in range(T):
-        step(
-            U_r,
-            U_z,
-            U_n,
-            h[t],
-            W_r_x[t],
-            b_r,
-            W_z_x[t],
-            b_z,
-            W_n_x[t],
-            b_n,
-            b_hn,
-            U_r_h,
-            U_z_h,
-            U_n_h[t],
-            r[t],
-            z[t],
-            n[t],
-            h[t + 1],
+    """Run T time steps, in chunks."""
+    for first in range(0, T, chunk):
+        last = min(first + chunk, T)
+        shift = 0 if kept else first
+        before(
+            W_r,
+            W_z,
+            W_n,
+            flat(x, first, last),
+            flat(W_r_x, 0, last - first),
+            flat(W_z_x, 0, last - first),
+            flat(W_n_x, 0, last - first),
         )
+        for t in range(first, last):
+            step(
+                U_r,
+                U_z,
+                U_n,
+                h[t],
+                W_r_x[t - first],
+                b_r,
+                W_z_x[t - first],
+                b_z,
+                W_n_x[t - first],
+                b_n,
+                b_hn,
+                U_r_h,
+                U_z_h,
+                U_n_h[t - shift],
+                r[t - shift],
+                z[t - shift],
+                n[t - shift],
+                h[t + 1],
+            )
 
 
 # Reverse: 19 elementwise operations per row and unit, and its matrix products.
@@ -182,14 +218,14 @@ def cell_vjp_2_rows(d_h_products, d_h_next, z, d_h):
 
 
 @units
-def sums(d_a_r, d_a_z, d_a_n, d_n_U_n_h_b_hn, d_b_r, d_b_z, d_b_n, d_b_hn):
+def sums(more, d_a_r, d_a_z, d_a_n, d_n_U_n_h_b_hn, d_b_r, d_b_z, d_b_n, d_b_hn):
     """Sum over all rows what becomes the gradients of vectors and scalars."""
     for unit in range(first_unit(), d_a_r.shape[1], all_units()):
-        d_b_r[unit] = real(0)
-        d_b_z[unit] = real(0)
-        d_b_n[unit] = real(0)
-        d_b_hn[unit] = real(0)
-        for row in range(d_a_r.shape[0]):
+        d_b_r[unit] = d_b_r[unit] if more else real(0)
+        d_b_z[unit] = d_b_z[unit] if more else real(0)
+        d_b_n[unit] = d_b_n[unit] if more else real(0)
+        d_b_hn[unit] = d_b_hn[unit] if more else real(0)
+        for row in range(d_a_r.shape[0] - 1, -1, -1):
             d_b_r[unit] += d_a_r[row, unit]
             d_b_z[unit] += d_a_z[row, unit]
             d_b_n[unit] += d_a_n[row, unit]
@@ -226,58 +262,14 @@ def step_vjp(
 
 
 @driver
-def sequence_vjp(
-    T,
-    ct_y,
-    d_h,
-    z,
-    n,
-    r,
-    h,
-    U_n_h,
-    b_hn,
-    U_r,
-    U_z,
-    U_n,
-    d_h_next,
-    d_a_n,
-    d_n_U_n_h_b_hn,
-    d_a_z,
-    d_a_r,
-    d_h_products,
-):
-    """Run the steps in reverse order."""
-    for t in range(T - 1, -1, -1):
-        step_vjp(
-            ct_y[t],
-            d_h[t + 1],
-            z[t],
-            n[t],
-            r[t],
-            h[t],
-            U_n_h[t],
-            b_hn,
-            U_r,
-            U_z,
-            U_n,
-            d_h_next,
-            d_a_n[t],
-            d_n_U_n_h_b_hn[t],
-            d_a_z[t],
-            d_a_r[t],
-            d_h_products,
-            d_h[t],
-        )
-
-
-@driver
 def after_vjp(W_r, W_z, W_n, d_a_r, d_a_z, d_a_n, d_x):
-    """Compute what no state needs, for all time steps at once ([T * B, dim] arrays)."""
+    """Compute what no state needs, for a chunk of time steps at once."""
     product_transposed((d_a_r, d_a_z, d_a_n), (W_r, W_z, W_n), d_x)
 
 
 @driver
 def outers_vjp(
+    more,
     d_a_r,
     d_a_z,
     d_a_n,
@@ -295,10 +287,102 @@ def outers_vjp(
     d_b_n,
     d_b_hn,
 ):
-    """Sum the parameter gradients over all time steps and rows ([T * B, dim] arrays)."""
-    outer((d_a_r, d_a_z, d_a_n), x, (d_W_r, d_W_z, d_W_n))
-    outer((d_a_r, d_a_z, d_n_U_n_h_b_hn), h, (d_U_r, d_U_z, d_U_n))
-    sums(d_a_r, d_a_z, d_a_n, d_n_U_n_h_b_hn, d_b_r, d_b_z, d_b_n, d_b_hn)
+    """Sum the gradients of parameters over a chunk; with `more`, add to what is there."""
+    outer(more, (d_a_r, d_a_z, d_a_n), x, (d_W_r, d_W_z, d_W_n))
+    outer(more, (d_a_r, d_a_z, d_n_U_n_h_b_hn), h, (d_U_r, d_U_z, d_U_n))
+    sums(more, d_a_r, d_a_z, d_a_n, d_n_U_n_h_b_hn, d_b_r, d_b_z, d_b_n, d_b_hn)
+
+
+@driver
+def backward(
+    T,
+    chunk,
+    more,
+    ct_y,
+    d_h,
+    z,
+    n,
+    r,
+    h,
+    U_n_h,
+    b_hn,
+    U_r,
+    U_z,
+    U_n,
+    d_h_next,
+    d_a_n,
+    d_n_U_n_h_b_hn,
+    d_a_z,
+    d_a_r,
+    d_h_products,
+    W_r,
+    W_z,
+    W_n,
+    d_x,
+    x,
+    d_W_r,
+    d_W_z,
+    d_W_n,
+    d_U_r,
+    d_U_z,
+    d_U_n,
+    d_b_r,
+    d_b_z,
+    d_b_n,
+    d_b_hn,
+):
+    """Run T time steps from the last to the first, in chunks."""
+    for last in range(T, 0, -chunk):
+        first = max(last - chunk, 0)
+        for t in range(last - 1, first - 1, -1):
+            step_vjp(
+                ct_y[t],
+                d_h[(t + 1) % 2],
+                z[t],
+                n[t],
+                r[t],
+                h[t],
+                U_n_h[t],
+                b_hn,
+                U_r,
+                U_z,
+                U_n,
+                d_h_next,
+                d_a_n[t - first],
+                d_n_U_n_h_b_hn[t - first],
+                d_a_z[t - first],
+                d_a_r[t - first],
+                d_h_products,
+                d_h[t % 2],
+            )
+        after_vjp(
+            W_r,
+            W_z,
+            W_n,
+            flat(d_a_r, 0, last - first),
+            flat(d_a_z, 0, last - first),
+            flat(d_a_n, 0, last - first),
+            flat(d_x, first, last),
+        )
+        outers_vjp(
+            more or last < T,
+            flat(d_a_r, 0, last - first),
+            flat(d_a_z, 0, last - first),
+            flat(d_a_n, 0, last - first),
+            flat(x, first, last),
+            d_W_r,
+            d_W_z,
+            d_W_n,
+            flat(d_n_U_n_h_b_hn, 0, last - first),
+            flat(h, first, last),
+            d_U_r,
+            d_U_z,
+            d_U_n,
+            d_b_r,
+            d_b_z,
+            d_b_n,
+            d_b_hn,
+        )
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -321,33 +405,34 @@ LAYOUT = Layout(
     },
     constants={},
     output=("h", 1),
+    products={"forward": (("U_r", "U_z", "U_n"),), "backward": (("U_r", "U_z", "U_n"),)},
     forward={
         "x": ("time", "input"),
         "h": ("carried", "hidden"),
-        "W_r_x": ("time", "hidden"),
-        "W_z_x": ("time", "hidden"),
-        "W_n_x": ("time", "hidden"),
+        "W_r_x": ("chunk", "hidden"),
+        "W_z_x": ("chunk", "hidden"),
+        "W_n_x": ("chunk", "hidden"),
         "U_r_h": ("scratch", "hidden"),
         "U_z_h": ("scratch", "hidden"),
-        "U_n_h": ("time", "hidden"),
-        "r": ("time", "hidden"),
-        "z": ("time", "hidden"),
-        "n": ("time", "hidden"),
+        "U_n_h": ("saved", "hidden"),
+        "r": ("saved", "hidden"),
+        "z": ("saved", "hidden"),
+        "n": ("saved", "hidden"),
     },
     reverse={
         "ct_y": ("time", "hidden"),
-        "d_h": ("carried", "hidden"),
+        "d_h": ("turns", "hidden"),
         "x": ("time", "input"),
         "h": ("carried", "hidden"),
-        "U_n_h": ("time", "hidden"),
-        "r": ("time", "hidden"),
-        "z": ("time", "hidden"),
-        "n": ("time", "hidden"),
+        "U_n_h": ("saved", "hidden"),
+        "r": ("saved", "hidden"),
+        "z": ("saved", "hidden"),
+        "n": ("saved", "hidden"),
         "d_h_next": ("scratch", "hidden"),
-        "d_a_n": ("time", "hidden"),
-        "d_n_U_n_h_b_hn": ("time", "hidden"),
-        "d_a_z": ("time", "hidden"),
-        "d_a_r": ("time", "hidden"),
+        "d_a_n": ("chunk", "hidden"),
+        "d_n_U_n_h_b_hn": ("chunk", "hidden"),
+        "d_a_z": ("chunk", "hidden"),
+        "d_a_r": ("chunk", "hidden"),
         "d_h_products": ("scratch", "hidden"),
         "d_x": ("time", "input"),
         "d_W_r": ("gradient", "hidden", "input"),

@@ -23,6 +23,7 @@ from gatewright.runtime.cuda import (
     exp,
     first_row,
     first_unit,
+    flat,
     outer,
     product,
     product_transposed,
@@ -124,7 +125,7 @@ def cell_rows(
 
 @driver
 def before(W_i, W_f, W_g, W_o, x, W_i_x, W_f_x, W_g_x, W_o_x):
-    """Compute what no state reaches, for all time steps at once ([T * B, dim] arrays)."""
+    """Compute what no state reaches, for a chunk of time steps at once."""
     product(x, (W_i, W_f, W_g, W_o), (W_i_x, W_f_x, W_g_x, W_o_x))
 
 
@@ -189,23 +190,30 @@ def step(
 
 
 @driver
-def sequence(
+def forward(
     T,
+    chunk,
+    kept,
+    W_i,
+    W_f,
+    W_g,
+    W_o,
+    x,
+    W_i_x,
+    W_f_x,
+    W_g_x,
+    W_o_x,
     U_i,
     U_f,
     U_g,
     U_o,
     h,
-    W_i_x,
     p_i,
     c,
     b_i,
-    W_f_x,
     p_f,
     b_f,
-    W_g_x,
     b_g,
-    W_o_x,
     p_o,
     b_o,
     U_i_h,
@@ -218,38 +226,52 @@ def sequence(
     o,
     tanh_c_next,
 ):
-    """Run the steps in order."""
-    for t in range(T):
-        step(
-            U_i,
-            U_f,
-            U_g,
-            U_o,
-            h[t],
-            W_i_x[t],
-            p_i,
-            c[t],
-            b_i,
-            W_f_x[t],
-            p_f,
-            b_f,
-            W_g_x[t],
-            b_g,
-            W_o_x[t],
-            p_o,
-            b_o,
-            U_i_h,
-            U_f_h,
-            U_g_h,
-            U_o_h,
-            i[t],
-            f[t],
-            g[t],
-            c[t + 1],
-            o[t],
-            tanh_c_next[t],
-            h[t + 1],
+    """Run T time steps, in chunks."""
+    for first in range(0, T, chunk):
+        last = min(first + chunk, T)
+        shift = 0 if kept else first
+        before(
+            W_i,
+            W_f,
+            W_g,
+            W_o,
+            flat(x, first, last),
+            flat(W_i_x, 0, last - first),
+            flat(W_f_x, 0, last - first),
+            flat(W_g_x, 0, last - first),
+            flat(W_o_x, 0, last - first),
         )
+        for t in range(first, last):
+            step(
+                U_i,
+                U_f,
+                U_g,
+                U_o,
+                h[t],
+                W_i_x[t - first],
+                p_i,
+                c[t],
+                b_i,
+                W_f_x[t - first],
+                p_f,
+                b_f,
+                W_g_x[t - first],
+                b_g,
+                W_o_x[t - first],
+                p_o,
+                b_o,
+                U_i_h,
+                U_f_h,
+                U_g_h,
+                U_o_h,
+                i[t - shift],
+                f[t - shift],
+                g[t - shift],
+                c[t + 1],
+                o[t - shift],
+                tanh_c_next[t - shift],
+                h[t + 1],
+            )
 
 
 # Reverse: 29 elementwise operations per row and unit, and its matrix products.
@@ -326,17 +348,19 @@ def cell_vjp_rows(
 
 
 @units
-def sums(d_a_i, c, d_a_f, d_a_o, c_next, d_a_g, d_p_i, d_p_f, d_p_o, d_b_i, d_b_f, d_b_g, d_b_o):
+def sums(
+    more, d_a_i, c, d_a_f, d_a_o, c_next, d_a_g, d_p_i, d_p_f, d_p_o, d_b_i, d_b_f, d_b_g, d_b_o
+):
     """Sum over all rows what becomes the gradients of vectors and scalars."""
     for unit in range(first_unit(), d_a_i.shape[1], all_units()):
-        d_p_i[unit] = real(0)
-        d_p_f[unit] = real(0)
-        d_p_o[unit] = real(0)
-        d_b_i[unit] = real(0)
-        d_b_f[unit] = real(0)
-        d_b_g[unit] = real(0)
-        d_b_o[unit] = real(0)
-        for row in range(d_a_i.shape[0]):
+        d_p_i[unit] = d_p_i[unit] if more else real(0)
+        d_p_f[unit] = d_p_f[unit] if more else real(0)
+        d_p_o[unit] = d_p_o[unit] if more else real(0)
+        d_b_i[unit] = d_b_i[unit] if more else real(0)
+        d_b_f[unit] = d_b_f[unit] if more else real(0)
+        d_b_g[unit] = d_b_g[unit] if more else real(0)
+        d_b_o[unit] = d_b_o[unit] if more else real(0)
+        for row in range(d_a_i.shape[0] - 1, -1, -1):
             d_p_i[unit] += d_a_i[row, unit] * c[row, unit]
             d_p_f[unit] += d_a_f[row, unit] * c[row, unit]
             d_p_o[unit] += d_a_o[row, unit] * c_next[row, unit]
@@ -395,65 +419,14 @@ def step_vjp(
 
 
 @driver
-def sequence_vjp(
-    T,
-    ct_y,
-    d_h,
-    o,
-    tanh_c_next,
-    d_c,
-    p_o,
-    i,
-    g,
-    c,
-    f,
-    p_f,
-    p_i,
-    U_i,
-    U_f,
-    U_g,
-    U_o,
-    d_a_o,
-    d_a_g,
-    d_a_f,
-    d_a_i,
-):
-    """Run the steps in reverse order."""
-    for t in range(T - 1, -1, -1):
-        step_vjp(
-            ct_y[t],
-            d_h[t + 1],
-            o[t],
-            tanh_c_next[t],
-            d_c[t + 1],
-            p_o,
-            i[t],
-            g[t],
-            c[t],
-            f[t],
-            p_f,
-            p_i,
-            U_i,
-            U_f,
-            U_g,
-            U_o,
-            d_a_o[t],
-            d_a_g[t],
-            d_a_f[t],
-            d_a_i[t],
-            d_c[t],
-            d_h[t],
-        )
-
-
-@driver
 def after_vjp(W_i, W_f, W_g, W_o, d_a_i, d_a_f, d_a_g, d_a_o, d_x):
-    """Compute what no state needs, for all time steps at once ([T * B, dim] arrays)."""
+    """Compute what no state needs, for a chunk of time steps at once."""
     product_transposed((d_a_i, d_a_f, d_a_g, d_a_o), (W_i, W_f, W_g, W_o), d_x)
 
 
 @driver
 def outers_vjp(
+    more,
     d_a_i,
     d_a_f,
     d_a_g,
@@ -478,10 +451,127 @@ def outers_vjp(
     d_b_g,
     d_b_o,
 ):
-    """Sum the parameter gradients over all time steps and rows ([T * B, dim] arrays)."""
-    outer((d_a_i, d_a_f, d_a_g, d_a_o), x, (d_W_i, d_W_f, d_W_g, d_W_o))
-    outer((d_a_i, d_a_f, d_a_g, d_a_o), h, (d_U_i, d_U_f, d_U_g, d_U_o))
-    sums(d_a_i, c, d_a_f, d_a_o, c_next, d_a_g, d_p_i, d_p_f, d_p_o, d_b_i, d_b_f, d_b_g, d_b_o)
+    """Sum the gradients of parameters over a chunk; with `more`, add to what is there."""
+    outer(more, (d_a_i, d_a_f, d_a_g, d_a_o), x, (d_W_i, d_W_f, d_W_g, d_W_o))
+    outer(more, (d_a_i, d_a_f, d_a_g, d_a_o), h, (d_U_i, d_U_f, d_U_g, d_U_o))
+    sums(
+        more, d_a_i, c, d_a_f, d_a_o, c_next, d_a_g, d_p_i, d_p_f, d_p_o, d_b_i, d_b_f, d_b_g, d_b_o
+    )
+
+
+@driver
+def backward(
+    T,
+    chunk,
+    more,
+    ct_y,
+    d_h,
+    o,
+    tanh_c_next,
+    d_c,
+    p_o,
+    i,
+    g,
+    c,
+    f,
+    p_f,
+    p_i,
+    U_i,
+    U_f,
+    U_g,
+    U_o,
+    d_a_o,
+    d_a_g,
+    d_a_f,
+    d_a_i,
+    W_i,
+    W_f,
+    W_g,
+    W_o,
+    d_x,
+    x,
+    d_W_i,
+    d_W_f,
+    d_W_g,
+    d_W_o,
+    h,
+    d_U_i,
+    d_U_f,
+    d_U_g,
+    d_U_o,
+    d_p_i,
+    d_p_f,
+    d_p_o,
+    d_b_i,
+    d_b_f,
+    d_b_g,
+    d_b_o,
+):
+    """Run T time steps from the last to the first, in chunks."""
+    for last in range(T, 0, -chunk):
+        first = max(last - chunk, 0)
+        for t in range(last - 1, first - 1, -1):
+            step_vjp(
+                ct_y[t],
+                d_h[(t + 1) % 2],
+                o[t],
+                tanh_c_next[t],
+                d_c[(t + 1) % 2],
+                p_o,
+                i[t],
+                g[t],
+                c[t],
+                f[t],
+                p_f,
+                p_i,
+                U_i,
+                U_f,
+                U_g,
+                U_o,
+                d_a_o[t - first],
+                d_a_g[t - first],
+                d_a_f[t - first],
+                d_a_i[t - first],
+                d_c[t % 2],
+                d_h[t % 2],
+            )
+        after_vjp(
+            W_i,
+            W_f,
+            W_g,
+            W_o,
+            flat(d_a_i, 0, last - first),
+            flat(d_a_f, 0, last - first),
+            flat(d_a_g, 0, last - first),
+            flat(d_a_o, 0, last - first),
+            flat(d_x, first, last),
+        )
+        outers_vjp(
+            more or last < T,
+            flat(d_a_i, 0, last - first),
+            flat(d_a_f, 0, last - first),
+            flat(d_a_g, 0, last - first),
+            flat(d_a_o, 0, last - first),
+            flat(x, first, last),
+            d_W_i,
+            d_W_f,
+            d_W_g,
+            d_W_o,
+            flat(h, first, last),
+            d_U_i,
+            d_U_f,
+            d_U_g,
+            d_U_o,
+            flat(c, first, last),
+            flat(c, first + 1, last + 1),
+            d_p_i,
+            d_p_f,
+            d_p_o,
+            d_b_i,
+            d_b_f,
+            d_b_g,
+            d_b_o,
+        )
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -509,40 +599,44 @@ LAYOUT = Layout(
     },
     constants={},
     output=("h", 1),
+    products={
+        "forward": (("U_i", "U_f", "U_g", "U_o"),),
+        "backward": (("U_i", "U_f", "U_g", "U_o"),),
+    },
     forward={
         "x": ("time", "input"),
         "h": ("carried", "hidden"),
         "c": ("carried", "hidden"),
-        "W_i_x": ("time", "hidden"),
-        "W_f_x": ("time", "hidden"),
-        "W_g_x": ("time", "hidden"),
-        "W_o_x": ("time", "hidden"),
+        "W_i_x": ("chunk", "hidden"),
+        "W_f_x": ("chunk", "hidden"),
+        "W_g_x": ("chunk", "hidden"),
+        "W_o_x": ("chunk", "hidden"),
         "U_i_h": ("scratch", "hidden"),
         "U_f_h": ("scratch", "hidden"),
         "U_g_h": ("scratch", "hidden"),
         "U_o_h": ("scratch", "hidden"),
-        "i": ("time", "hidden"),
-        "f": ("time", "hidden"),
-        "g": ("time", "hidden"),
-        "o": ("time", "hidden"),
-        "tanh_c_next": ("time", "hidden"),
+        "i": ("saved", "hidden"),
+        "f": ("saved", "hidden"),
+        "g": ("saved", "hidden"),
+        "o": ("saved", "hidden"),
+        "tanh_c_next": ("saved", "hidden"),
     },
     reverse={
         "ct_y": ("time", "hidden"),
-        "d_h": ("carried", "hidden"),
-        "d_c": ("carried", "hidden"),
+        "d_h": ("turns", "hidden"),
+        "d_c": ("turns", "hidden"),
         "x": ("time", "input"),
         "h": ("carried", "hidden"),
         "c": ("carried", "hidden"),
-        "i": ("time", "hidden"),
-        "f": ("time", "hidden"),
-        "g": ("time", "hidden"),
-        "o": ("time", "hidden"),
-        "tanh_c_next": ("time", "hidden"),
-        "d_a_o": ("time", "hidden"),
-        "d_a_g": ("time", "hidden"),
-        "d_a_f": ("time", "hidden"),
-        "d_a_i": ("time", "hidden"),
+        "i": ("saved", "hidden"),
+        "f": ("saved", "hidden"),
+        "g": ("saved", "hidden"),
+        "o": ("saved", "hidden"),
+        "tanh_c_next": ("saved", "hidden"),
+        "d_a_o": ("chunk", "hidden"),
+        "d_a_g": ("chunk", "hidden"),
+        "d_a_f": ("chunk", "hidden"),
+        "d_a_i": ("chunk", "hidden"),
         "d_x": ("time", "input"),
         "d_W_i": ("gradient", "hidden", "input"),
         "d_W_f": ("gradient", "hidden", "input"),

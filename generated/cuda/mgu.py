@@ -20,6 +20,7 @@ from gatewright.runtime.cuda import (
     exp,
     first_row,
     first_unit,
+    flat,
     outer,
     product,
     product_transposed,
@@ -83,7 +84,7 @@ def cell_2_rows(W_n_x, U_n_f_h, b_n, f, h, n, h_next):
 
 @driver
 def before(W_f, W_n, x, W_f_x, W_n_x):
-    """Compute what no state reaches, for all time steps at once ([T * B, dim] arrays)."""
+    """Compute what no state reaches, for a chunk of time steps at once."""
     product(x, (W_f, W_n), (W_f_x, W_n_x))
 
 
@@ -97,24 +98,36 @@ def step(U_f, h, W_f_x, b_f, U_n, W_n_x, b_n, U_f_h, f, f_h, U_n_f_h, n, h_next)
 
 
 @driver
-def sequence(T, U_f, h, W_f_x, b_f, U_n, W_n_x, b_n, U_f_h, f, f_h, U_n_f_h, n):
-    """Run the steps in order."""
-    for t in range(T):
-        step(
-            U_f,
-            h[t],
-            W_f_x[t],
-            b_f,
-            U_n,
-            W_n_x[t],
-            b_n,
-            U_f_h,
-            f[t],
-            f_h[t],
-            U_n_f_h,
-            n[t],
-            h[t + 1],
+def forward(
+    T, chunk, kept, W_f, W_n, x, W_f_x, W_n_x, U_f, h, b_f, U_n, b_n, U_f_h, f, f_h, U_n_f_h, n
+):
+    """Run T time steps, in chunks."""
+    for first in range(0, T, chunk):
+        last = min(first + chunk, T)
+        shift = 0 if kept else first
+        before(
+            W_f,
+            W_n,
+            flat(x, first, last),
+            flat(W_f_x, 0, last - first),
+            flat(W_n_x, 0, last - first),
         )
+        for t in range(first, last):
+            step(
+                U_f,
+                h[t],
+                W_f_x[t - first],
+                b_f,
+                U_n,
+                W_n_x[t - first],
+                b_n,
+                U_f_h,
+                f[t - shift],
+                f_h[t - shift],
+                U_n_f_h,
+                n[t - shift],
+                h[t + 1],
+            )
 
 
 # Reverse: 17 elementwise operations per row and unit, and its matrix products.
@@ -179,12 +192,12 @@ def cell_vjp_3_rows(d_h_products, d_h_next, f, d_f_h, d_h):
 
 
 @units
-def sums(d_a_f, d_a_n, d_b_f, d_b_n):
+def sums(more, d_a_f, d_a_n, d_b_f, d_b_n):
     """Sum over all rows what becomes the gradients of vectors and scalars."""
     for unit in range(first_unit(), d_a_f.shape[1], all_units()):
-        d_b_f[unit] = real(0)
-        d_b_n[unit] = real(0)
-        for row in range(d_a_f.shape[0]):
+        d_b_f[unit] = d_b_f[unit] if more else real(0)
+        d_b_n[unit] = d_b_n[unit] if more else real(0)
+        for row in range(d_a_f.shape[0] - 1, -1, -1):
             d_b_f[unit] += d_a_f[row, unit]
             d_b_n[unit] += d_a_n[row, unit]
 
@@ -200,39 +213,89 @@ def step_vjp(ct_y, ct_h_next, f, n, U_n, h, U_f, d_h_next, d_a_n, d_f_h, d_a_f, 
 
 
 @driver
-def sequence_vjp(T, ct_y, d_h, f, n, U_n, h, U_f, d_h_next, d_a_n, d_f_h, d_a_f, d_h_products):
-    """Run the steps in reverse order."""
-    for t in range(T - 1, -1, -1):
-        step_vjp(
-            ct_y[t],
-            d_h[t + 1],
-            f[t],
-            n[t],
-            U_n,
-            h[t],
-            U_f,
-            d_h_next,
-            d_a_n[t],
-            d_f_h,
-            d_a_f[t],
-            d_h_products,
-            d_h[t],
-        )
-
-
-@driver
 def after_vjp(W_f, W_n, d_a_f, d_a_n, d_x):
-    """Compute what no state needs, for all time steps at once ([T * B, dim] arrays)."""
+    """Compute what no state needs, for a chunk of time steps at once."""
     product_transposed((d_a_f, d_a_n), (W_f, W_n), d_x)
 
 
 @driver
-def outers_vjp(d_a_f, d_a_n, x, d_W_f, d_W_n, h, d_U_f, f_h, d_U_n, d_b_f, d_b_n):
-    """Sum the parameter gradients over all time steps and rows ([T * B, dim] arrays)."""
-    outer((d_a_f, d_a_n), x, (d_W_f, d_W_n))
-    outer((d_a_f,), h, (d_U_f,))
-    outer((d_a_n,), f_h, (d_U_n,))
-    sums(d_a_f, d_a_n, d_b_f, d_b_n)
+def outers_vjp(more, d_a_f, d_a_n, x, d_W_f, d_W_n, h, d_U_f, f_h, d_U_n, d_b_f, d_b_n):
+    """Sum the gradients of parameters over a chunk; with `more`, add to what is there."""
+    outer(more, (d_a_f, d_a_n), x, (d_W_f, d_W_n))
+    outer(more, (d_a_f,), h, (d_U_f,))
+    outer(more, (d_a_n,), f_h, (d_U_n,))
+    sums(more, d_a_f, d_a_n, d_b_f, d_b_n)
+
+
+@driver
+def backward(
+    T,
+    chunk,
+    more,
+    ct_y,
+    d_h,
+    f,
+    n,
+    U_n,
+    h,
+    U_f,
+    d_h_next,
+    d_a_n,
+    d_f_h,
+    d_a_f,
+    d_h_products,
+    W_f,
+    W_n,
+    d_x,
+    x,
+    d_W_f,
+    d_W_n,
+    d_U_f,
+    f_h,
+    d_U_n,
+    d_b_f,
+    d_b_n,
+):
+    """Run T time steps from the last to the first, in chunks."""
+    for last in range(T, 0, -chunk):
+        first = max(last - chunk, 0)
+        for t in range(last - 1, first - 1, -1):
+            step_vjp(
+                ct_y[t],
+                d_h[(t + 1) % 2],
+                f[t],
+                n[t],
+                U_n,
+                h[t],
+                U_f,
+                d_h_next,
+                d_a_n[t - first],
+                d_f_h,
+                d_a_f[t - first],
+                d_h_products,
+                d_h[t % 2],
+            )
+        after_vjp(
+            W_f,
+            W_n,
+            flat(d_a_f, 0, last - first),
+            flat(d_a_n, 0, last - first),
+            flat(d_x, first, last),
+        )
+        outers_vjp(
+            more or last < T,
+            flat(d_a_f, 0, last - first),
+            flat(d_a_n, 0, last - first),
+            flat(x, first, last),
+            d_W_f,
+            d_W_n,
+            flat(h, first, last),
+            d_U_f,
+            flat(f_h, first, last),
+            d_U_n,
+            d_b_f,
+            d_b_n,
+        )
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -251,29 +314,30 @@ LAYOUT = Layout(
     },
     constants={},
     output=("h", 1),
+    products={"forward": (("U_f",), ("U_n",)), "backward": (("U_n",), ("U_f",))},
     forward={
         "x": ("time", "input"),
         "h": ("carried", "hidden"),
-        "W_f_x": ("time", "hidden"),
-        "W_n_x": ("time", "hidden"),
+        "W_f_x": ("chunk", "hidden"),
+        "W_n_x": ("chunk", "hidden"),
         "U_f_h": ("scratch", "hidden"),
-        "f": ("time", "hidden"),
-        "f_h": ("time", "hidden"),
+        "f": ("saved", "hidden"),
+        "f_h": ("saved", "hidden"),
         "U_n_f_h": ("scratch", "hidden"),
-        "n": ("time", "hidden"),
+        "n": ("saved", "hidden"),
     },
     reverse={
         "ct_y": ("time", "hidden"),
-        "d_h": ("carried", "hidden"),
+        "d_h": ("turns", "hidden"),
         "x": ("time", "input"),
         "h": ("carried", "hidden"),
-        "f": ("time", "hidden"),
-        "f_h": ("time", "hidden"),
-        "n": ("time", "hidden"),
+        "f": ("saved", "hidden"),
+        "f_h": ("saved", "hidden"),
+        "n": ("saved", "hidden"),
         "d_h_next": ("scratch", "hidden"),
-        "d_a_n": ("time", "hidden"),
+        "d_a_n": ("chunk", "hidden"),
         "d_f_h": ("scratch", "hidden"),
-        "d_a_f": ("time", "hidden"),
+        "d_a_f": ("chunk", "hidden"),
         "d_h_products": ("scratch", "hidden"),
         "d_x": ("time", "input"),
         "d_W_f": ("gradient", "hidden", "input"),

@@ -20,6 +20,7 @@ from gatewright.runtime.cuda import (
     exp,
     first_row,
     first_unit,
+    flat,
     outer,
     product,
     product_transposed,
@@ -79,7 +80,7 @@ def cell_rows(U_u_h, V_u_z, b_u, h, z, u, h_next):
 
 @driver
 def before(W_z, x, b_z, V_u, W_z_x, z, V_u_z):
-    """Compute what no state reaches, for all time steps at once ([T * B, dim] arrays)."""
+    """Compute what no state reaches, for a chunk of time steps at once."""
     product(x, (W_z,), (W_z_x,))
     before_cell_rows(W_z_x, b_z, z)
     product(z, (V_u,), (V_u_z,))
@@ -93,10 +94,22 @@ def step(U_u, h, V_u_z, b_u, z, U_u_h, u, h_next):
 
 
 @driver
-def sequence(T, U_u, h, V_u_z, b_u, z, U_u_h, u):
-    """Run the steps in order."""
-    for t in range(T):
-        step(U_u, h[t], V_u_z[t], b_u, z[t], U_u_h, u[t], h[t + 1])
+def forward(T, chunk, kept, W_z, x, b_z, V_u, W_z_x, z, V_u_z, U_u, h, b_u, U_u_h, u):
+    """Run T time steps, in chunks."""
+    for first in range(0, T, chunk):
+        last = min(first + chunk, T)
+        shift = 0 if kept else first
+        before(
+            W_z,
+            flat(x, first, last),
+            b_z,
+            V_u,
+            flat(W_z_x, 0, last - first),
+            flat(z, first - shift, last - shift),
+            flat(V_u_z, 0, last - first),
+        )
+        for t in range(first, last):
+            step(U_u, h[t], V_u_z[t - first], b_u, z[t - shift], U_u_h, u[t - shift], h[t + 1])
 
 
 # Reverse: 14 elementwise operations per row and unit, and its matrix products.
@@ -159,12 +172,12 @@ def after_vjp_cell_rows(d_z_products, d_h_next, u, z, d_a_z):
 
 
 @units
-def sums(d_a_z, d_a_u, d_b_z, d_b_u):
+def sums(more, d_a_z, d_a_u, d_b_z, d_b_u):
     """Sum over all rows what becomes the gradients of vectors and scalars."""
     for unit in range(first_unit(), d_a_z.shape[1], all_units()):
-        d_b_z[unit] = real(0)
-        d_b_u[unit] = real(0)
-        for row in range(d_a_z.shape[0]):
+        d_b_z[unit] = d_b_z[unit] if more else real(0)
+        d_b_u[unit] = d_b_u[unit] if more else real(0)
+        for row in range(d_a_z.shape[0] - 1, -1, -1):
             d_b_z[unit] += d_a_z[row, unit]
             d_b_u[unit] += d_a_u[row, unit]
 
@@ -178,29 +191,88 @@ def step_vjp(ct_y, ct_h_next, h, z, u, U_u, d_h_next, d_a_u, d_h_products, d_h):
 
 
 @driver
-def sequence_vjp(T, ct_y, d_h, h, z, u, U_u, d_h_next, d_a_u, d_h_products):
-    """Run the steps in reverse order."""
-    for t in range(T - 1, -1, -1):
-        step_vjp(
-            ct_y[t], d_h[t + 1], h[t], z[t], u[t], U_u, d_h_next[t], d_a_u[t], d_h_products, d_h[t]
-        )
-
-
-@driver
 def after_vjp(V_u, d_a_u, d_h_next, u, z, W_z, d_z_products, d_a_z, d_x):
-    """Compute what no state needs, for all time steps at once ([T * B, dim] arrays)."""
+    """Compute what no state needs, for a chunk of time steps at once."""
     product_transposed((d_a_u,), (V_u,), d_z_products)
     after_vjp_cell_rows(d_z_products, d_h_next, u, z, d_a_z)
     product_transposed((d_a_z,), (W_z,), d_x)
 
 
 @driver
-def outers_vjp(d_a_z, x, d_W_z, d_a_u, h, d_U_u, z, d_V_u, d_b_z, d_b_u):
-    """Sum the parameter gradients over all time steps and rows ([T * B, dim] arrays)."""
-    outer((d_a_z,), x, (d_W_z,))
-    outer((d_a_u,), h, (d_U_u,))
-    outer((d_a_u,), z, (d_V_u,))
-    sums(d_a_z, d_a_u, d_b_z, d_b_u)
+def outers_vjp(more, d_a_z, x, d_W_z, d_a_u, h, d_U_u, z, d_V_u, d_b_z, d_b_u):
+    """Sum the gradients of parameters over a chunk; with `more`, add to what is there."""
+    outer(more, (d_a_z,), x, (d_W_z,))
+    outer(more, (d_a_u,), h, (d_U_u,))
+    outer(more, (d_a_u,), z, (d_V_u,))
+    sums(more, d_a_z, d_a_u, d_b_z, d_b_u)
+
+
+@driver
+def backward(
+    T,
+    chunk,
+    more,
+    ct_y,
+    d_h,
+    h,
+    z,
+    u,
+    U_u,
+    d_h_next,
+    d_a_u,
+    d_h_products,
+    V_u,
+    W_z,
+    d_z_products,
+    d_a_z,
+    d_x,
+    x,
+    d_W_z,
+    d_U_u,
+    d_V_u,
+    d_b_z,
+    d_b_u,
+):
+    """Run T time steps from the last to the first, in chunks."""
+    for last in range(T, 0, -chunk):
+        first = max(last - chunk, 0)
+        for t in range(last - 1, first - 1, -1):
+            step_vjp(
+                ct_y[t],
+                d_h[(t + 1) % 2],
+                h[t],
+                z[t],
+                u[t],
+                U_u,
+                d_h_next[t - first],
+                d_a_u[t - first],
+                d_h_products,
+                d_h[t % 2],
+            )
+        after_vjp(
+            V_u,
+            flat(d_a_u, 0, last - first),
+            flat(d_h_next, 0, last - first),
+            flat(u, first, last),
+            flat(z, first, last),
+            W_z,
+            flat(d_z_products, 0, last - first),
+            flat(d_a_z, 0, last - first),
+            flat(d_x, first, last),
+        )
+        outers_vjp(
+            more or last < T,
+            flat(d_a_z, 0, last - first),
+            flat(x, first, last),
+            d_W_z,
+            flat(d_a_u, 0, last - first),
+            flat(h, first, last),
+            d_U_u,
+            flat(z, first, last),
+            d_V_u,
+            d_b_z,
+            d_b_u,
+        )
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -218,27 +290,28 @@ LAYOUT = Layout(
     },
     constants={},
     output=("h", 1),
+    products={"forward": (("U_u",),), "backward": (("U_u",),)},
     forward={
         "x": ("time", "input"),
         "h": ("carried", "hidden"),
-        "W_z_x": ("time", "hidden"),
-        "z": ("time", "hidden"),
-        "V_u_z": ("time", "hidden"),
+        "W_z_x": ("chunk", "hidden"),
+        "z": ("saved", "hidden"),
+        "V_u_z": ("chunk", "hidden"),
         "U_u_h": ("scratch", "hidden"),
-        "u": ("time", "hidden"),
+        "u": ("saved", "hidden"),
     },
     reverse={
         "ct_y": ("time", "hidden"),
-        "d_h": ("carried", "hidden"),
+        "d_h": ("turns", "hidden"),
         "x": ("time", "input"),
         "h": ("carried", "hidden"),
-        "z": ("time", "hidden"),
-        "u": ("time", "hidden"),
-        "d_h_next": ("time", "hidden"),
-        "d_a_u": ("time", "hidden"),
+        "z": ("saved", "hidden"),
+        "u": ("saved", "hidden"),
+        "d_h_next": ("chunk", "hidden"),
+        "d_a_u": ("chunk", "hidden"),
         "d_h_products": ("scratch", "hidden"),
-        "d_z_products": ("time", "hidden"),
-        "d_a_z": ("time", "hidden"),
+        "d_z_products": ("chunk", "hidden"),
+        "d_a_z": ("chunk", "hidden"),
         "d_x": ("time", "input"),
         "d_W_z": ("gradient", "hidden", "input"),
         "d_U_u": ("gradient", "hidden", "hidden"),

@@ -22,6 +22,7 @@ from gatewright.runtime.cuda import (
     exp,
     first_row,
     first_unit,
+    flat,
     outer,
     product,
     product_transposed,
@@ -78,7 +79,7 @@ def cell_rows(W_g_x, W_i_x, U_i_h, b_i, W_f_x, U_f_h, b_f, c, g, i, f, c_next, h
 
 @driver
 def before(W_g, W_i, W_f, x, W_g_x, W_i_x, W_f_x):
-    """Compute what no state reaches, for all time steps at once ([T * B, dim] arrays)."""
+    """Compute what no state reaches, for a chunk of time steps at once."""
     product(x, (W_g, W_i, W_f), (W_g_x, W_i_x, W_f_x))
 
 
@@ -90,27 +91,61 @@ def step(U_i, U_f, h, W_g_x, W_i_x, b_i, W_f_x, b_f, c, U_i_h, U_f_h, g, i, f, c
 
 
 @driver
-def sequence(T, U_i, U_f, h, W_g_x, W_i_x, b_i, W_f_x, b_f, c, U_i_h, U_f_h, g, i, f):
-    """Run the steps in order."""
-    for t in range(T):
-        step(
-            U_i,
-            U_f,
-            h[t],
-            W_g_x[t],
-            W_i_x[t],
-            b_i,
-            W_f_x[t],
-            b_f,
-            c[t],
-            U_i_h,
-            U_f_h,
-            g[t],
-            i[t],
-            f[t],
-            c[t + 1],
-            h[t + 1],
+def forward(
+    T,
+    chunk,
+    kept,
+    W_g,
+    W_i,
+    W_f,
+    x,
+    W_g_x,
+    W_i_x,
+    W_f_x,
+    U_i,
+    U_f,
+    h,
+    b_i,
+    b_f,
+    c,
+    U_i_h,
+    U_f_h,
+    g,
+    i,
+    f,
+):
+    """Run T time steps, in chunks."""
+    for first in range(0, T, chunk):
+        last = min(first + chunk, T)
+        shift = 0 if kept else first
+        before(
+            W_g,
+            W_i,
+            W_f,
+            flat(x, first, last),
+            flat(W_g_x, 0, last - first),
+            flat(W_i_x, 0, last - first),
+            flat(W_f_x, 0, last - first),
         )
+        for t in range(first, last):
+            step(
+                U_i,
+                U_f,
+                h[t],
+                W_g_x[t - first],
+                W_i_x[t - first],
+                b_i,
+                W_f_x[t - first],
+                b_f,
+                c[t],
+                U_i_h,
+                U_f_h,
+                g[t - shift],
+                i[t - shift],
+                f[t - shift],
+                c[t + 1],
+                h[t + 1],
+            )
 
 
 # Reverse: 15 elementwise operations per row and unit, and its matrix products.
@@ -154,12 +189,12 @@ def cell_vjp_rows(ct_y, ct_h_next, ct_c_next, h_next, c, f, g, i, d_a_f, d_a_i, 
 
 
 @units
-def sums(d_a_i, d_a_f, d_b_i, d_b_f):
+def sums(more, d_a_i, d_a_f, d_b_i, d_b_f):
     """Sum over all rows what becomes the gradients of vectors and scalars."""
     for unit in range(first_unit(), d_a_i.shape[1], all_units()):
-        d_b_i[unit] = real(0)
-        d_b_f[unit] = real(0)
-        for row in range(d_a_i.shape[0]):
+        d_b_i[unit] = d_b_i[unit] if more else real(0)
+        d_b_f[unit] = d_b_f[unit] if more else real(0)
+        for row in range(d_a_i.shape[0] - 1, -1, -1):
             d_b_i[unit] += d_a_i[row, unit]
             d_b_f[unit] += d_a_f[row, unit]
 
@@ -172,40 +207,95 @@ def step_vjp(ct_y, ct_h_next, ct_c_next, h_next, c, f, g, i, U_i, U_f, d_a_f, d_
 
 
 @driver
-def sequence_vjp(T, ct_y, d_h, d_c, h, c, f, g, i, U_i, U_f, d_a_f, d_a_i, d_g):
-    """Run the steps in reverse order."""
-    for t in range(T - 1, -1, -1):
-        step_vjp(
-            ct_y[t],
-            d_h[t + 1],
-            d_c[t + 1],
-            h[t + 1],
-            c[t],
-            f[t],
-            g[t],
-            i[t],
-            U_i,
-            U_f,
-            d_a_f[t],
-            d_a_i[t],
-            d_g[t],
-            d_c[t],
-            d_h[t],
-        )
-
-
-@driver
 def after_vjp(W_g, W_i, W_f, d_g, d_a_i, d_a_f, d_x):
-    """Compute what no state needs, for all time steps at once ([T * B, dim] arrays)."""
+    """Compute what no state needs, for a chunk of time steps at once."""
     product_transposed((d_g, d_a_i, d_a_f), (W_g, W_i, W_f), d_x)
 
 
 @driver
-def outers_vjp(d_g, d_a_i, d_a_f, x, d_W_g, d_W_i, d_W_f, h, d_U_i, d_U_f, d_b_i, d_b_f):
-    """Sum the parameter gradients over all time steps and rows ([T * B, dim] arrays)."""
-    outer((d_g, d_a_i, d_a_f), x, (d_W_g, d_W_i, d_W_f))
-    outer((d_a_i, d_a_f), h, (d_U_i, d_U_f))
-    sums(d_a_i, d_a_f, d_b_i, d_b_f)
+def outers_vjp(more, d_g, d_a_i, d_a_f, x, d_W_g, d_W_i, d_W_f, h, d_U_i, d_U_f, d_b_i, d_b_f):
+    """Sum the gradients of parameters over a chunk; with `more`, add to what is there."""
+    outer(more, (d_g, d_a_i, d_a_f), x, (d_W_g, d_W_i, d_W_f))
+    outer(more, (d_a_i, d_a_f), h, (d_U_i, d_U_f))
+    sums(more, d_a_i, d_a_f, d_b_i, d_b_f)
+
+
+@driver
+def backward(
+    T,
+    chunk,
+    more,
+    ct_y,
+    d_h,
+    d_c,
+    h,
+    c,
+    f,
+    g,
+    i,
+    U_i,
+    U_f,
+    d_a_f,
+    d_a_i,
+    d_g,
+    W_g,
+    W_i,
+    W_f,
+    d_x,
+    x,
+    d_W_g,
+    d_W_i,
+    d_W_f,
+    d_U_i,
+    d_U_f,
+    d_b_i,
+    d_b_f,
+):
+    """Run T time steps from the last to the first, in chunks."""
+    for last in range(T, 0, -chunk):
+        first = max(last - chunk, 0)
+        for t in range(last - 1, first - 1, -1):
+            step_vjp(
+                ct_y[t],
+                d_h[(t + 1) % 2],
+                d_c[(t + 1) % 2],
+                h[t + 1],
+                c[t],
+                f[t],
+                g[t],
+                i[t],
+                U_i,
+                U_f,
+                d_a_f[t - first],
+                d_a_i[t - first],
+                d_g[t - first],
+                d_c[t % 2],
+                d_h[t % 2],
+            )
+        after_vjp(
+            W_g,
+            W_i,
+            W_f,
+            flat(d_g, 0, last - first),
+            flat(d_a_i, 0, last - first),
+            flat(d_a_f, 0, last - first),
+            flat(d_x, first, last),
+        )
+        outers_vjp(
+            more or last < T,
+            flat(d_g, 0, last - first),
+            flat(d_a_i, 0, last - first),
+            flat(d_a_f, 0, last - first),
+            flat(x, first, last),
+            d_W_g,
+            d_W_i,
+            d_W_f,
+            flat(h, first, last),
+            d_U_i,
+            d_U_f,
+            d_b_i,
+            d_b_f,
+        )
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -225,32 +315,33 @@ LAYOUT = Layout(
     },
     constants={},
     output=("h", 1),
+    products={"forward": (("U_i", "U_f"),), "backward": (("U_i", "U_f"),)},
     forward={
         "x": ("time", "input"),
         "h": ("carried", "hidden"),
         "c": ("carried", "hidden"),
-        "W_g_x": ("time", "hidden"),
-        "W_i_x": ("time", "hidden"),
-        "W_f_x": ("time", "hidden"),
+        "W_g_x": ("chunk", "hidden"),
+        "W_i_x": ("chunk", "hidden"),
+        "W_f_x": ("chunk", "hidden"),
         "U_i_h": ("scratch", "hidden"),
         "U_f_h": ("scratch", "hidden"),
-        "g": ("time", "hidden"),
-        "i": ("time", "hidden"),
-        "f": ("time", "hidden"),
+        "g": ("saved", "hidden"),
+        "i": ("saved", "hidden"),
+        "f": ("saved", "hidden"),
     },
     reverse={
         "ct_y": ("time", "hidden"),
-        "d_h": ("carried", "hidden"),
-        "d_c": ("carried", "hidden"),
+        "d_h": ("turns", "hidden"),
+        "d_c": ("turns", "hidden"),
         "x": ("time", "input"),
         "h": ("carried", "hidden"),
         "c": ("carried", "hidden"),
-        "g": ("time", "hidden"),
-        "i": ("time", "hidden"),
-        "f": ("time", "hidden"),
-        "d_a_f": ("time", "hidden"),
-        "d_a_i": ("time", "hidden"),
-        "d_g": ("time", "hidden"),
+        "g": ("saved", "hidden"),
+        "i": ("saved", "hidden"),
+        "f": ("saved", "hidden"),
+        "d_a_f": ("chunk", "hidden"),
+        "d_a_i": ("chunk", "hidden"),
+        "d_g": ("chunk", "hidden"),
         "d_x": ("time", "input"),
         "d_W_g": ("gradient", "hidden", "input"),
         "d_W_i": ("gradient", "hidden", "input"),

@@ -107,14 +107,16 @@ def product_errors() -> dict[str, float]:
     """Compare every product with NumPy's."""
     memory, found = DeviceMemory(), {}
     for count in (0, 5):
-        for name in ("product", "product_transposed", "outer", "outer_more"):
+        for name in ("product", "product_transposed", "outer", "outer and more"):
             wanted, given = product_arguments(name, count), product_arguments(name, count)
             got = [
                 tuple(map(memory.upload, item)) if isinstance(item, tuple) else memory.upload(item)
                 for item in given
             ]
-            getattr(plain_products, name)((), *wanted)
-            getattr(cuda_products, name)(*got)
+            routine, _, more = name.partition(" and ")
+            flags = (bool(more),) if routine == "outer" else ()
+            getattr(plain_products, routine)((), *flags, *wanted)
+            getattr(cuda_products, routine)(*flags, *got)
             targets = (each if isinstance(each, tuple) else (each,) for each in (wanted[2], got[2]))
             pairs = zip(*targets, strict=True)
             found[f"{name} of {count} rows"] = max(error(a, memory.download(b)) for a, b in pairs)
@@ -144,7 +146,10 @@ def product_arguments(name: str, count: int) -> tuple[Any, Any, Any]:
 def overflow() -> list[float]:
     """Return 1 / (1 + exp(-x)) where exp overflows: a device gives 0 without a word."""
     memory = DeviceMemory(np.nan)
-    x, y = memory.upload(np.array([[-1000.0, 1000.0]])), memory.empty((1, 2), "float64")
+    x, y = (
+        memory.upload(np.array([[-1000.0, 1000.0]])),
+        memory.arrays({"y": (1, 2)}, "float64")["y"],
+    )
 
     @device
     def sigmoid(value: Any) -> Any:

@@ -72,7 +72,7 @@ def test_the_simulator_inside_numba_will_do(cell: str) -> None:
     check(found[cell])
 
 
-def test_products_overwrite_and_only_outer_more_adds() -> None:
+def test_products_overwrite_and_only_outer_with_more_adds() -> None:
     errors = measured(*CELLS)["products"]
     assert len(errors) == 8
     assert max(errors.values()) <= 1e-14, errors

@@ -15,19 +15,12 @@ from hypothesis import strategies as st
 
 from gatewright.loaded import load
 from gatewright.runtime.buffers import Buffers
+from gatewright.runtime.cpu.packing import pack, pack_transposed, packed_shape
 from gatewright.runtime.cpu.parts import new_shared, whole
-from gatewright.runtime.cpu.plans import CpuEngine, plan_rows, plan_steps
-from gatewright.runtime.cpu.products import (
-    outer,
-    outer_more,
-    pack,
-    pack_transposed,
-    packed_shape,
-    product,
-    product_transposed,
-)
-from gatewright.runtime.cpu.threads import Plan, run
-from gatewright.runtime.engine import Work
+from gatewright.runtime.cpu.plans import CpuEngine, plan
+from gatewright.runtime.cpu.products import outer, product, product_transposed
+from gatewright.runtime.cpu.threads import run
+from gatewright.runtime.engine import Plan, Work
 from gatewright.runtime.kernels import HostMemory, Kernels
 from gatewright.runtime.load import load_module
 from gatewright.runtime.validate import Array
@@ -64,7 +57,7 @@ def test_products_are_right_for_any_size_and_split(
         part = (index, count, int(by_units), new_shared(count))
         product(part, operand, packed(weights, False), results)
         product_transposed(part, lefts, packed(weights, True), pulled)
-        outer(part, lefts, operand, gradients)
+        outer(part, False, lefts, operand, gradients)
     limit = 1e-4 if single else 1e-12
     for weight, result, left, gradient in zip(weights, results, lefts, gradients, strict=True):
         np.testing.assert_allclose(result, operand @ weight.T, rtol=0, atol=limit)
@@ -72,20 +65,20 @@ def test_products_are_right_for_any_size_and_split(
     expected = sum(left @ weight for left, weight in zip(lefts, weights, strict=True))
     np.testing.assert_allclose(pulled, expected, rtol=0, atol=limit)
     twice = tuple(gradient.copy() for gradient in gradients)
-    outer_more(whole(), lefts, operand, twice)
+    outer(whole(), True, lefts, operand, twice)
     np.testing.assert_allclose(twice[0], 2 * gradients[0], rtol=1e-4, atol=limit)
 
 
-def sequence(threads: int, by_units: bool | None = None) -> list[Array]:
-    """Return every result of a run of the GRU, with its plan forced if one is given."""
+def sequence(threads: int, by_units: bool | None = None, chunk: int = 4) -> list[Array]:
+    """Return every result of a run of the GRU, with its plan forced if a split is given."""
     gru = load("gru")
     engine: Any = CpuEngine(threads)
     if by_units is not None:
-        forced = Plan(threads, by_units, "forced")
+        forced = Plan(threads, by_units, chunk, "forced")
 
         class Forced(CpuEngine):
-            def run_steps(self, routine: Any, arguments: Any, work: Work) -> None:
-                run(routine, forced, arguments)
+            def plan(self, work: Work) -> Plan:
+                return forced
 
         engine = Forced(threads)
     kernels = Kernels(_module(), HostMemory(np.nan), engine=engine)
@@ -116,6 +109,11 @@ def test_any_plan_gives_the_bits_of_one_thread(threads: int, by_units: bool) -> 
     assert same(sequence(1), sequence(threads, by_units))
 
 
+@pytest.mark.parametrize("chunk", [1, 2, 5, 9])
+def test_any_chunks_give_the_same_bits(chunk: int) -> None:
+    assert same(sequence(1), sequence(1, False, chunk))
+
+
 def test_two_python_threads_at_once_get_their_own_results() -> None:
     expected = sequence(1)
     with ThreadPoolExecutor(4) as pool:
@@ -128,7 +126,8 @@ def _in_child(queue: Any) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+# Another test in this process may have imported a library that warns of every fork.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:.*fork:RuntimeWarning")
 def test_a_forked_child_has_threads_of_its_own() -> None:
     sequence(2, True)
     context = multiprocessing.get_context("fork")
@@ -146,7 +145,7 @@ def test_what_a_thread_raises_reaches_the_caller_and_the_pool_lives_on() -> None
             raise ValueError("seeded")
 
     with pytest.raises(ValueError, match="seeded"):
-        run(failing, Plan(3, True, ""), ())
+        run(failing, Plan(3, True, 1, ""), ())
     seen: list[int] = []
     lock = threading.Lock()
 
@@ -154,19 +153,26 @@ def test_what_a_thread_raises_reaches_the_caller_and_the_pool_lives_on() -> None
         with lock:
             seen.append(part[0])
 
-    run(working, Plan(3, True, ""), ())
+    run(working, Plan(3, True, 1, ""), ())
     assert sorted(seen) == [0, 1, 2]
 
 
+def work(B: int, units: int, T: int = 100) -> Work:
+    matrices = 4 * units * units
+    return Work(T, B, units, matrices, matrices, barriers=1, width=4 * units, itemsize=4)
+
+
 def test_a_plan_says_why() -> None:
-    tiny = plan_steps(Work(T=1, B=1, units=4, multiplied=64, products=1, itemsize=4), 4)
-    assert (tiny.threads, "one thread" in tiny.why) == (1, True)
-    wide = Work(T=100, B=64, units=512, multiplied=4 * 512 * 512, products=1, itemsize=4)
-    assert plan_steps(wide, 4).by_units
-    assert "by units" in plan_steps(wide, 4).why
-    narrow = Work(T=100, B=256, units=32, multiplied=4 * 32 * 32, products=1, itemsize=4)
-    assert not plan_steps(narrow, 4).by_units
-    assert plan_rows(wide, 4).threads == 4
+    tiny = plan(work(B=1, units=4, T=1), 4)
+    assert (tiny.threads, "one thread" in tiny.why, tiny.chunk) == (1, True, 1)
+    single = plan(work(B=1, units=512), 4)
+    assert (single.threads, single.by_units) == (4, True)
+    assert "4 threads by units: alone" in single.why
+    many = plan(work(B=256, units=32), 4)
+    assert (many.threads, many.by_units) == (4, False)
+    assert "by rows" in many.why
+    assert many.why.endswith(f"; chunks of {many.chunk} time steps")
+    assert plan(work(B=256, units=32), 1).threads == 1
 
 
 def test_a_buffer_is_used_again_only_when_nothing_refers_to_it() -> None:

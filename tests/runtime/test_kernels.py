@@ -152,6 +152,40 @@ def test_aliased_arguments_are_only_read(kernels_of: KernelsOf) -> None:
     np.testing.assert_array_equal(shared, before)
 
 
+@pytest.mark.parametrize("name", ["lstm_peephole", "gru", "minimal_rnn", "fast_grnn"])
+def test_a_run_that_keeps_nothing_gives_the_same_bits(name: str, kernels_of: KernelsOf) -> None:
+    parameters, x, state = arguments(name, T=40, B=20)
+    kernels = kernels_of(name, fill=np.nan)
+    kept, other = (kernels.forward(parameters, x, state, keep=keep) for keep in (True, False))
+    np.testing.assert_array_equal(kept.y, other.y)
+    assert same(kept.states, other.states)
+    with pytest.raises(ArgumentError, match="this run kept nothing"):
+        kernels.backward(other, other.y)
+
+
+def test_prepared_parameters_are_those_of_their_moment(kernels_of: KernelsOf) -> None:
+    parameters, x, state = arguments("lstm_peephole")
+    kernels = kernels_of("lstm_peephole")
+    expected = gradients(kernels, kernels.forward(parameters, x, state))
+    prepared = kernels.prepare(parameters)
+    for array in parameters.values():
+        array[...] = np.nan
+    for _ in range(2):
+        assert same(expected, gradients(kernels, kernels.forward(prepared, x, state)))
+    assert repr(prepared) == "Parameters('lstm_peephole', dtype='float64', hidden=7, input=5)"
+
+
+def test_parameters_prepared_elsewhere_are_refused(kernels_of: KernelsOf) -> None:
+    parameters, x, state = arguments("lstm")
+    single, _, _ = arguments("lstm", dtype="float32")
+    for prepared in (
+        kernels_of("lstm_peephole").prepare(arguments("lstm_peephole")[0]),
+        kernels_of("lstm", "float32").prepare(single),
+    ):
+        with pytest.raises(ArgumentError, match="these parameters were prepared by other kernels"):
+            kernels_of("lstm").forward(prepared, x, state)
+
+
 def test_a_result_is_not_changed_by_the_next_run(kernels_of: KernelsOf) -> None:
     parameters, x, state = arguments("lstm")
     kernels = kernels_of("lstm")

@@ -1,10 +1,16 @@
 """Program -> where each of its values lives while a sequence runs.
 
     parameter   as given: a matrix, a vector or a number
-    time        one slab [B, dim] per time step, kept for a later section, the reverse or the caller
-    carried     slabs [B, dim] that one step writes and the next one reads
-    scratch     one slab [B, dim], written anew at every step, read by a later stage of that step
+    time        a slab [B, dim] for every time step, from the caller or for it
+    saved       a slab for every time step if the reverse is to run, else for those of one chunk
+    chunk       a slab for every time step of one chunk, for a later section
+    carried     a slab for every time step and one more: a step writes what the next one reads
+    turns       two slabs that the steps write and read in turns
+    scratch     one slab, written anew at every step, read by a later stage of that step
     local       a scalar inside one elementwise stage, never stored
+
+A chunk is a number of time steps that follow one another, few enough that what one section leaves
+for the next is still in cache.
 
 Why decided here and once: the generated routines, their arguments and what the runtime allocates
 must all agree, and each of them reads this table.
@@ -17,7 +23,8 @@ from dataclasses import dataclass
 from gatewright.language.cell import Dims, Variable
 from gatewright.program.ir import SECTIONS, Elementwise, Products, Program, Role, Stage
 
-PARAMETER, TIME, CARRIED, SCRATCH, LOCAL = "parameter", "time", "carried", "scratch", "local"
+PARAMETER, TIME, SAVED, CHUNK = "parameter", "time", "saved", "chunk"
+CARRIED, TURNS, SCRATCH, LOCAL = "carried", "turns", "scratch", "local"
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,7 @@ def place(program: Program) -> dict[str, Placed]:
     for argument in program.arguments:
         placed[argument.name] = _argument(program, argument.variable, argument.role)
     ends = {end: start for start, end in program.carried}
-    keep = {*program.results, *program.saved, *_crossing(program)}
+    crossing = _crossing(program)
     for section in SECTIONS:
         for index, stage in enumerate(program.section(section)):
             for variable in _targets(stage):
@@ -48,9 +55,13 @@ def place(program: Program) -> dict[str, Placed]:
                 shared = isinstance(stage, Products) or _leaves(program, section, index, name)
                 if name in ends:
                     start = placed[ends[name]]
-                    where, array, offset = CARRIED, start.array, 1 - start.offset
-                elif name in keep or (shared and section != "step"):
+                    where, array, offset = start.place, start.array, 1 - start.offset
+                elif name in program.results:
                     where, array, offset = TIME, name, 0
+                elif name in program.saved:
+                    where, array, offset = SAVED, name, 0
+                elif name in crossing or (shared and section != "step"):
+                    where, array, offset = CHUNK, name, 0
                 else:
                     where, array, offset = SCRATCH if shared else LOCAL, name, 0
                 placed[name] = Placed(name, variable.dims, where, array, offset)
@@ -68,9 +79,17 @@ def _argument(program: Program, variable: Variable, role: Role) -> Placed:
         case Role.NEXT_STATE:
             return Placed(name, dims, CARRIED, name.removesuffix("_next"), 1)
         case Role.COTANGENT if name in ends:
-            return Placed(name, dims, CARRIED, ends[name], 1)
+            whole = {name, ends[name]} & _read_outside_steps(program)
+            return Placed(name, dims, CARRIED if whole else TURNS, ends[name], 1)
+        case Role.SAVED:
+            return Placed(name, dims, SAVED, name)
         case _:
             return Placed(name, dims, TIME, name)
+
+
+def _read_outside_steps(program: Program) -> set[str]:
+    sections = [*program.statements("before", "after"), *program.outers]
+    return {name for item in sections for name in item.reads}
 
 
 def _targets(stage: Stage) -> list[Variable]:

@@ -45,14 +45,16 @@ class Target:
 _DRIVERS = (
     "device",
     "driver",
+    "flat",
     "outer",
-    "outer_more",
     "product",
     "product_transposed",
     "rows",
     "units",
 )
-_PARTS = ("by_units", "rows_of", "units_of", "wait")
+_PARTS = ("by_units", "meet", "rows_of", "units_of", "wait")
+# Of what a runtime provides, a file imports these only if it calls them.
+_CALLED = ("by_units", "flat", "meet", "outer", "product", "product_transposed", "wait")
 _VISITORS = ("all_rows", "all_units", "first_row", "first_unit")
 
 TARGETS: dict[str, Target] = {
@@ -106,7 +108,7 @@ def emit(programs: Programs, target: Target) -> Source:
             heading=f"{printable(cell.title)}, for the target `{target.name}`.",
             summary=_summary(programs),
             imports=_imports(target, (forward, reverse), used),
-            layout=_layout(programs, forward.arrays, reverse.arrays),
+            layout=_layout(programs, forward, reverse),
             definitions=definitions(used),
             directions=(
                 _Titled("Forward", _about(programs.forward), forward),
@@ -167,9 +169,8 @@ def _about(program: Program) -> str:
 def _imports(target: Target, directions: tuple[Direction, ...], used: tuple[str, ...]) -> list[str]:
     routines = [routine for each in directions for routine in each.drivers]
     text = "\n".join(line for routine in routines for line in routine.body)
-    called = {name for name in (*_DRIVERS, "by_units", "wait") if f"{name}(" in text}
-    always = {"device", "driver", "engine", "rows"} | set(target.provides)
-    always -= {*_DRIVERS, "by_units", "wait"} - {"device", "driver", "rows"}
+    called = {name for name in _CALLED if f"{name}(" in text}
+    always = {"engine", *target.provides} - {*_CALLED, "units"}
     sums = {"units"} if any(each.sums for each in directions) else set()
     names = sorted({*called, *always, *sums, *primitives(used)})
     return [
@@ -178,9 +179,7 @@ def _imports(target: Target, directions: tuple[Direction, ...], used: tuple[str,
     ]
 
 
-def _layout(
-    programs: Programs, forward: tuple[Array, ...], reverse: tuple[Array, ...]
-) -> list[str]:
+def _layout(programs: Programs, forward: Direction, reverse: Direction) -> list[str]:
     cell = programs.cell
 
     def shapes(variables: tuple[Variable, ...]) -> dict[str, tuple[str, ...]]:
@@ -197,8 +196,9 @@ def _layout(
         ("parameters", shapes(cell.parameters)),
         ("constants", {constant.name: constant.value for constant in cell.constants}),
         ("output", (output.array, output.offset)),
-        ("forward", places(forward)),
-        ("reverse", places(reverse)),
+        ("products", {"forward": forward.products, "backward": reverse.products}),
+        ("forward", places(forward.arrays)),
+        ("reverse", places(reverse.arrays)),
     )
     lines = ["LAYOUT = Layout("]
     for name, value in fields:

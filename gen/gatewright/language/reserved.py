@@ -21,8 +21,9 @@ _WORDS = """
     njit prange float32 float64 int32 int64 empty zeros dot range len float int abs min max sum
     pow round tuple list dict set str bool type object print zip enumerate reversed slice sorted
     exp log tanh fma sqrt isfinite self cls main Layout LAYOUT
-    product product_transposed outer outer_more maximum minimum absolute half_step
-    first_row all_rows first_unit all_units rows_of units_of by_units wait engine part
+    product product_transposed outer flat maximum minimum absolute half_step
+    first_row all_rows first_unit all_units rows_of units_of by_units wait meet engine part
+    first last chunk kept shift more backward
 """
 GENERATED_WORDS = frozenset(_WORDS.split())
 

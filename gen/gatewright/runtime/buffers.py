@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,9 @@ Array = NDArray[Any]
 SMALLEST = 1 << 16
 PATIENCE = 400
 ALIGNMENT = 64
+# Arrays whose sizes are powers of two would all begin in the same set of the first-level cache,
+# which a loop over twenty of them then fights for: each begins so many bytes further on.
+STAGGER = 5 * ALIGNMENT
 # A buffer that only the pool and the two names of the search refer to is free.
 _FREE = 3
 
@@ -34,17 +39,25 @@ class Buffers:
         self._known: dict[int, list[tuple[Array, int]]] = {}
         self._clock = 0
 
-    def empty(self, shape: tuple[int, ...], dtype: str) -> Array:
-        """Return an array with unspecified contents, aligned to a cache line."""
+    def arrays(self, shapes: Mapping[str, tuple[int, ...]], dtype: str) -> dict[str, Array]:
+        """Return arrays with unspecified contents in one buffer, each on a cache line's start."""
         kind = np.dtype(dtype)
-        size = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
-        if size < SMALLEST:
-            return _aligned(np.empty(size + ALIGNMENT, np.uint8), size, kind).reshape(shape)
+        size = kind.itemsize
+        starts, end = [], 0
+        for shape in shapes.values():
+            starts.append(end)
+            end += -(-prod(shape) * size // ALIGNMENT) * ALIGNMENT + STAGGER
+        if end < SMALLEST:
+            return _views(np.empty(end + ALIGNMENT, np.uint8), shapes, starts, kind)
         with self._lock:
             self._clock += 1
-            buffer = self._free(size)
-            # The view refers to the buffer, which is thereby taken before the lock is released.
-            return _aligned(buffer, size, kind).reshape(shape)
+            buffer = self._free(end)
+            # A view refers to the buffer, which is thereby taken before the lock is released.
+            return _views(buffer, shapes, starts, kind)
+
+    def empty(self, shape: tuple[int, ...], dtype: str) -> Array:
+        """Return one array with unspecified contents, on a cache line's start."""
+        return self.arrays({"": shape}, dtype)[""]
 
     def _free(self, size: int) -> Array:
         found = self._known.setdefault(size, [])
@@ -69,10 +82,15 @@ class Buffers:
                 del self._known[size]
 
 
-def _aligned(buffer: Array, size: int, kind: np.dtype[Any]) -> Array:
-    """Return the part of a buffer that starts on a cache line: no vector straddles two of them."""
-    start = -buffer.ctypes.data % ALIGNMENT
-    return buffer[start : start + size].view(kind)
+def _views(
+    buffer: Array, shapes: Mapping[str, tuple[int, ...]], starts: list[int], kind: np.dtype[Any]
+) -> dict[str, Array]:
+    """Return the arrays in a buffer; no vector of an aligned array straddles two cache lines."""
+    first = -buffer.ctypes.data % ALIGNMENT
+    return {
+        name: np.ndarray(shape, kind, buffer, first + start)
+        for (name, shape), start in zip(shapes.items(), starts, strict=True)
+    }
 
 
 buffers = Buffers()

@@ -2,8 +2,7 @@
 
 `forward` runs a sequence and keeps what the reverse reads; `backward` takes the result and the
 cotangents and returns every gradient; `step` is a sequence of one. Arguments are validated, arrays
-are allocated as the layout says, and each routine is called with the arrays of its own argument
-names.
+are allocated as the layout says, and each direction is one call of the generated file.
 
 Why allocation lives here and not in generated code: one place decides about memory for every cell
 and target, and generated code stays free of anything but the cell.
@@ -13,63 +12,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
-from gatewright.runtime.buffers import buffers
-from gatewright.runtime.engine import Engine, Work
+from gatewright.runtime.engine import Engine, Plan
 from gatewright.runtime.layout import Layout
 from gatewright.runtime.load import Module
-from gatewright.runtime.validate import (
-    ArgumentError,
-    Array,
-    checked_array,
-    checked_dict,
-)
+from gatewright.runtime.memory import HostMemory, Memory
+from gatewright.runtime.parameters import Parameters, checked_parameters
+from gatewright.runtime.storage import BACKWARD, FORWARD, Storage, storage, work
+from gatewright.runtime.validate import ArgumentError, Array, checked_array, checked_dict
+
+__all__ = ["Gradients", "HostMemory", "Kernels", "Memory", "Run", "Step"]
 
 Arrays = dict[str, Array]
-
-
-class Memory(Protocol):
-    """Where a target keeps its arrays."""
-
-    def empty(self, shape: tuple[int, ...], dtype: str) -> Any:
-        """Return an array with unspecified contents."""
-
-    def upload(self, array: Array) -> Any:
-        """Return the target's copy of an array; it may be the array itself."""
-
-    def write(self, target: Any, array: Array) -> None:
-        """Copy an array into a target's array of the same shape."""
-
-    def download(self, array: Any) -> Array:
-        """Return a NumPy array with the contents of a target's array."""
-
-
-class HostMemory:
-    """NumPy arrays; `fill` is what new arrays start with, for tests that look for gaps."""
-
-    def __init__(self, fill: float | None = None) -> None:
-        self.fill = fill
-
-    def empty(self, shape: tuple[int, ...], dtype: str) -> Array:
-        """Return a new array, filled if a fill value was given."""
-        return (
-            buffers.empty(shape, dtype) if self.fill is None else np.full(shape, self.fill, dtype)
-        )
-
-    def upload(self, array: Array) -> Array:
-        """Return the array itself."""
-        return array
-
-    def write(self, target: Array, array: Array) -> None:
-        """Copy an array into another."""
-        target[...] = array
-
-    def download(self, array: Array) -> Array:
-        """Return the array itself."""
-        return array
 
 
 @dataclass(frozen=True)
@@ -84,14 +42,15 @@ class Step:
 class Run:
     """A sequence: outputs [T, B, dim], final states [B, dim], all states [T + 1, B, dim].
 
-    `kept` holds what `backward` needs, in the target's own memory.
+    `kept` holds what `backward` needs, in the target's own memory; None if nothing was kept.
     """
 
     y: Array
     state: Arrays
     states: Arrays
-    kept: Mapping[str, Any] = field(repr=False)
+    kept: Mapping[str, Any] | None = field(repr=False)
     sizes: Mapping[str, int] = field(repr=False)
+    parameters: Parameters = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -120,44 +79,65 @@ class Kernels:
         self.target = module.target
         self._memory = memory
         self._constants = {**module.layout.constants, **(constants or {})}
+        self._routines = {each: module.routine(each) for each in (FORWARD, BACKWARD)}
+        self._names = {each: module.arguments(each) for each in (FORWARD, BACKWARD)}
+        self._planned = lru_cache(256)(self._make_plan)
 
     def __repr__(self) -> str:
         return f"Kernels({self.layout.cell!r}, target={self.target!r}, dtype={self.dtype!r})"
 
-    def step(self, parameters: Mapping[str, Array], x: Any, state: Mapping[str, Array]) -> Step:
+    def prepare(self, parameters: Mapping[str, Array]) -> Parameters:
+        """Return a copy of the parameters that `forward` and `step` take and need not pack again.
+
+        Raises ArgumentError if an array does not fit the cell.
+        """
+        return self._parameters(parameters, copy=True)
+
+    def step(
+        self, parameters: Mapping[str, Array] | Parameters, x: Any, state: Mapping[str, Array]
+    ) -> Step:
         """Run one time step on x [B, dim] (a dict of such arrays if the cell has several inputs).
 
         Raises ArgumentError if an array does not fit the cell.
         """
-        inputs = self._inputs(x)
         longer = {
             name: checked_array(name, array, ("B", "any"), self.dtype)[None]
-            for name, array in inputs.items()
+            for name, array in self._inputs(x).items()
         }
-        run = self.forward(
-            parameters, longer if len(longer) > 1 else next(iter(longer.values())), state
-        )
+        only = longer if len(longer) > 1 else next(iter(longer.values()))
+        run = self.forward(parameters, only, state, keep=False)
         return Step(run.y[0], run.state)
 
     def forward(
-        self, parameters: Mapping[str, Array], x: Any, state: Mapping[str, Array] | None = None
+        self,
+        parameters: Mapping[str, Array] | Parameters,
+        x: Any,
+        state: Mapping[str, Array] | None = None,
+        *,
+        keep: bool = True,
     ) -> Run:
         """Run a sequence x [T, B, dim] from the given states [B, dim], zeros if None.
 
-        Raises ArgumentError if an array does not fit the cell.
+        With `keep=False` nothing is kept for `backward`: faster, and less memory. Raises
+        ArgumentError if an array does not fit the cell.
         """
-        sizes, values = self._checked_parameters(parameters)
-        inputs = self._checked_inputs(x, sizes)
+        known = self._parameters(parameters, copy=False)
+        sizes = dict(known.sizes)
+        values: dict[str, Any] = {}
+        for name, array in self._checked_inputs(x, sizes).items():
+            values[name] = self._memory.upload(array)
         self._check_spread(sizes)
         initial = self._checked_states("states", state, sizes)
-        values |= {name: self._memory.upload(array) for name, array in inputs.items()}
-        self._allocate(self.layout.forward, sizes, values)
-        for name, array in initial.items():
-            self._memory.write(values[name][0], array)
-        arguments = values | self._matrices(values, transposed=False)
-        for name in ("before", "sequence", "after"):
-            self._call(name, arguments, sizes)
-        return self._run(sizes, values)
+        plan, shapes = self._plan(FORWARD, sizes, keep)
+        lasting = self._memory.arrays(shapes.lasting, self.dtype)
+        values |= lasting
+        for name in self.layout.states:
+            self._memory.write(values[name][0], initial[name])
+        if sizes["T"] * sizes["B"]:
+            passing = self._memory.arrays(shapes.passing, self.dtype)
+            more = {"T": sizes["T"], "chunk": plan.chunk, "kept": keep, **passing}
+            self._call(FORWARD, {**known.arrays(False), **values, **more}, plan)
+        return self._run(known, sizes, values, keep)
 
     def backward(
         self, run: Run, ct_y: Array, ct_state: Mapping[str, Array] | None = None
@@ -165,20 +145,33 @@ class Kernels:
         """Return all gradients, given cotangents of the outputs and of the final states.
 
         `ct_y` is [T, B, dim]; `ct_state` maps states to [B, dim], zeros if None. Raises
-        ArgumentError if an array does not fit the run.
+        ArgumentError if an array does not fit the run, or the run kept nothing.
         """
-        sizes = dict(run.sizes)
-        shape = (sizes["T"], sizes["B"], *(sizes[d] for d in self.layout.output_dims))
+        if run.kept is None:
+            raise ArgumentError("this run kept nothing: call `forward` with `keep=True`")
+        sizes, memory = run.sizes, self._memory
+        T, B = sizes["T"], sizes["B"]
+        shape = (T, B, *(sizes[d] for d in self.layout.output_dims))
         values = dict(run.kept)
-        values["ct_y"] = self._memory.upload(checked_array("ct_y", ct_y, shape, self.dtype))
+        values["ct_y"] = memory.upload(checked_array("ct_y", ct_y, shape, self.dtype))
         final = self._checked_states("cotangents of states", ct_state, sizes)
-        self._allocate(self.layout.reverse, sizes, values)
-        for name, array in final.items():
-            self._memory.write(values[f"d_{name}"][sizes["T"]], array)
-        arguments = values | self._matrices(values, transposed=True)
-        for name in ("before_vjp", "sequence_vjp", "after_vjp", "outers_vjp"):
-            self._call(name, arguments, sizes)
-        return self._gradients(values)
+        plan, shapes = self._plan(BACKWARD, sizes, True)
+        lasting = memory.arrays(shapes.lasting, self.dtype)
+        values |= lasting | memory.arrays(shapes.passing, self.dtype)
+        if not T * B:
+            for array in lasting.values():
+                memory.write(array, np.zeros(array.shape, self.dtype))
+        for name in self.layout.states:
+            carried = values[f"d_{name}"]
+            memory.write(carried[T % carried.shape[0]], final[name])
+        if T * B:
+            more = {"T": T, "chunk": plan.chunk, "more": False}
+            self._call(BACKWARD, {**run.parameters.arrays(True), **values, **more}, plan)
+        return self._gradients(values, lasting)
+
+    def plans(self, sizes: Mapping[str, int], keep: bool = True) -> dict[str, Plan]:
+        """Return how `forward` and `backward` are run for T, B and the cell's dimensions."""
+        return {each: self._plan(each, sizes, keep)[0] for each in (FORWARD, BACKWARD)}
 
     def _inputs(self, x: Any) -> Mapping[str, Any]:
         names = tuple(self.layout.inputs)
@@ -186,29 +179,19 @@ class Kernels:
             return {names[0]: x}
         return checked_dict("inputs", x, names)
 
-    def _checked_parameters(
-        self, parameters: Mapping[str, Array]
-    ) -> tuple[dict[str, int], dict[str, Any]]:
-        given = checked_dict("parameters", parameters, tuple(self.layout.parameters))
-        sizes: dict[str, int] = {}
-        values: dict[str, Any] = {}
-        for name, dims in self.layout.parameters.items():
-            shape = tuple(sizes.get(dim, dim) for dim in dims)
-            array = checked_array(name, given[name], shape, self.dtype)
-            for dim, size in zip(dims, array.shape, strict=True):
-                if not size:
-                    raise ArgumentError(f"`{name}` is empty: `{dim}` must be at least 1")
-                sizes.setdefault(dim, size)
-            values[name] = self._memory.upload(array) if dims else array[()]
-        for name, value in self._constants.items():
-            values[name] = np.dtype(self.dtype).type(value)
-        return sizes, values
+    def _parameters(self, given: Mapping[str, Array] | Parameters, copy: bool) -> Parameters:
+        layout, engine = self.layout, self._engine
+        if not isinstance(given, Parameters):
+            constants, memory = self._constants, self._memory
+            return checked_parameters(given, layout, self.dtype, engine, memory, constants, copy)
+        if not given.fits(layout, self.dtype, engine):
+            raise ArgumentError("these parameters were prepared by other kernels")
+        return given
 
     def _checked_inputs(self, x: Any, sizes: dict[str, int]) -> Arrays:
         found = {}
         for name, array in self._inputs(x).items():
-            dims = self.layout.inputs[name]
-            shape = ("T", "B", *dims)
+            shape = ("T", "B", *self.layout.inputs[name])
             known = tuple(sizes.get(size, size) for size in shape)
             found[name] = checked_array(name, array, known, self.dtype)
             for dim, size in zip(shape, found[name].shape, strict=True):
@@ -216,7 +199,7 @@ class Kernels:
         return found
 
     def _checked_states(
-        self, kind: str, state: Mapping[str, Array] | None, sizes: dict[str, int]
+        self, kind: str, state: Mapping[str, Array] | None, sizes: Mapping[str, int]
     ) -> Arrays:
         found = {}
         if state is not None:
@@ -236,92 +219,43 @@ class Kernels:
         if rows * widest > 2**31 - 1:
             raise ArgumentError(f"(T + 1) * B * {widest} must be below 2**31; got {rows * widest}")
 
-    def _allocate(
+    def _plan(self, direction: str, sizes: Mapping[str, int], kept: bool) -> tuple[Plan, Storage]:
+        return self._planned(direction, tuple(sizes.items()), kept)
+
+    def _make_plan(
+        self, direction: str, sizes: tuple[tuple[str, int], ...], kept: bool
+    ) -> tuple[Plan, Storage]:
+        known, size = dict(sizes), np.dtype(self.dtype).itemsize
+        plan = self._engine.plan(work(self.layout, direction, known, kept, size))
+        return plan, storage(self.layout, direction, known, kept, plan.chunk)
+
+    def _call(self, direction: str, values: Mapping[str, Any], plan: Plan) -> None:
+        """Call `forward` or `backward` with the values of its argument names."""
+        arguments = [values[name] for name in self._names[direction]]
+        self._engine.run(self._routines[direction], arguments, plan)
+
+    def _run(
         self,
-        arrays: Mapping[str, tuple[str, ...]],
+        parameters: Parameters,
         sizes: Mapping[str, int],
-        values: dict[str, Any],
-    ) -> None:
-        rows = {
-            "time": (sizes["T"], sizes["B"]),
-            "carried": (sizes["T"] + 1, sizes["B"]),
-            "scratch": (sizes["B"],),
-            "gradient": (),
-        }
-        for name, (place, *dims) in arrays.items():
-            if name not in values:
-                shape = (*rows[place], *(sizes[dim] for dim in dims))
-                values[name] = self._memory.empty(shape, self.dtype)
-
-    def _matrices(self, values: Mapping[str, Any], transposed: bool) -> dict[str, Any]:
-        """Return every matrix as the routines of one direction want it."""
-        return {
-            name: self._engine.matrix(values[name], transposed)
-            for name, dims in self.layout.parameters.items()
-            if len(dims) == 2 and name in values
-        }
-
-    def _call(self, name: str, values: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
-        """Call a routine with the arrays of its argument names; all but `sequence` see rows."""
-        routine = self.module.routine(name)
-        if routine is None:
-            return
-        names = self.module.arguments(name)
-        matrices = [
-            self.layout.parameters[n] for n in names if len(self.layout.parameters.get(n, ())) == 2
-        ]
-        work = Work(
-            T=sizes["T"],
-            B=sizes["B"],
-            units=max(sizes[dim] for dims in self.layout.states.values() for dim in dims),
-            multiplied=sum(sizes[rows] * sizes[columns] for rows, columns in matrices),
-            products=len(matrices),
-            itemsize=np.dtype(self.dtype).itemsize,
-        )
-        if name.startswith("sequence"):
-            arguments = [sizes["T"] if n == "T" else values[n] for n in names]
-            self._engine.run_steps(routine, arguments, work)
-        else:
-            self._engine.run(routine, [self._rows(n, values) for n in names], work)
-
-    def _rows(self, name: str, values: Mapping[str, Any]) -> Any:
-        """Return [T, B, dim] as [T * B, dim]; a state without its last slab, the next state without
-        its first."""
-        layout = self.layout
-        if name in layout.parameters:
-            return values[name]
-        if name.endswith("_next") and name.removesuffix("_next") in layout.states:
-            array = values[name.removesuffix("_next")][1:]
-        elif name.startswith("ct_") and name.endswith("_next"):
-            array = values[f"d_{name[3:-5]}"][1:]
-        else:
-            array = values[name]
-            place = (layout.forward.get(name) or layout.reverse.get(name) or ("whole",))[0]
-            if place == "carried":
-                array = array[:-1]
-        if getattr(array, "ndim", 0) < 3:
-            return array
-        return array.reshape(array.shape[0] * array.shape[1], array.shape[2])
-
-    def _run(self, sizes: Mapping[str, int], values: Mapping[str, Any]) -> Run:
+        values: Mapping[str, Any],
+        keep: bool,
+    ) -> Run:
         states = {name: self._memory.download(values[name]) for name in self.layout.states}
         name, slab = self.layout.output
         whole = states[name] if name in states else self._memory.download(values[name])
         y = whole[slab : slab + sizes["T"]]
-        routines = ("before_vjp", "sequence_vjp", "after_vjp", "outers_vjp")
-        read = {n.removesuffix("_next") for r in routines for n in self.module.arguments(r)}
-        read |= {n for r in routines for n in self.module.arguments(r)}
-        kept = {n: array for n, array in values.items() if n in read or n in self.layout.states}
         final = {n: array[sizes["T"]].copy() for n, array in states.items()}
-        return Run(y, final, states, kept, dict(sizes))
+        return Run(y, final, states, values if keep else None, sizes, parameters)
 
-    def _gradients(self, values: Mapping[str, Any]) -> Gradients:
+    def _gradients(self, values: Mapping[str, Any], lasting: Mapping[str, Any]) -> Gradients:
         layout, download = self.layout, self._memory.download
-        inputs = {name: download(values[f"d_{name}"]) for name in layout.inputs}
+        inputs = {name: download(lasting[f"d_{name}"]) for name in layout.inputs}
+        # After the last step of the reverse, every cotangent of a state is in its first slab.
         state = {name: download(values[f"d_{name}"])[0].copy() for name in layout.states}
         parameters = {}
         for name, dims in layout.parameters.items():
-            gradient = download(values[f"d_{name}"])
+            gradient = download(lasting[f"d_{name}"])
             # A scalar's gradient comes as one sum per unit.
             parameters[name] = gradient if dims else np.asarray(gradient.sum(), self.dtype)
         x = inputs if len(inputs) > 1 else next(iter(inputs.values()))

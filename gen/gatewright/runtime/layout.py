@@ -1,7 +1,7 @@
 """The contract between a generated file and the runtime: what must be allocated, and how.
 
-Every generated file ends with one `Layout` literal. The runtime reads it and the signatures of the
-file's routines, and needs nothing else to run them.
+Every generated file ends with one `Layout` literal. The runtime reads it and the signatures of
+`forward` and `backward`, and needs nothing else to run them.
 
 Why the generator and the runtime share only this: a generated file can then be read, vendored and
 run without the compiler that wrote it.
@@ -15,16 +15,19 @@ from dataclasses import dataclass, field
 from gatewright.runtime.engine import Engine
 
 Shapes = Mapping[str, tuple[str, ...]]
+# How many slabs [B, dim] an array has, by its place: T time steps, chunks of C of them.
+SLABS = {"time": "T", "saved": "T or C", "chunk": "C", "carried": "T + 1", "turns": "2"}
 
 
 @dataclass(frozen=True)
 class Layout:
     """Names and dimensions of a cell's arrays.
 
-    `forward` and `reverse` map each array to its place (`time`: [T, B, dim]; `carried`:
-    [T + 1, B, dim]; `scratch`: [B, dim]; `gradient`: no rows) followed by its dimensions. `output`
-    names the array that holds the output and the slab at which step 0 finds it. `engine` is how
-    the file's routines are run.
+    `forward` and `reverse` map each array to its place followed by its dimensions. A place is one
+    of `SLABS` ([slabs, B, dim]; `saved` has T slabs if the reverse is to run), `scratch` ([B, dim])
+    or `gradient` (no rows). `output` names the array that holds the output and the slab at which
+    step 0 finds it; `products` are the matrices that each product of a step multiplies with, for
+    `forward` and `backward`. `engine` is how the file's routines are run.
     """
 
     cell: str
@@ -33,6 +36,7 @@ class Layout:
     parameters: Shapes
     constants: Mapping[str, float]
     output: tuple[str, int]
+    products: Mapping[str, tuple[tuple[str, ...], ...]]
     forward: Shapes
     reverse: Shapes
     engine: Engine = field(repr=False)
@@ -47,3 +51,8 @@ class Layout:
     def output_dims(self) -> tuple[str, ...]:
         """Dimensions of the output, without time and batch."""
         return self.forward[self.output[0]][1:]
+
+    @property
+    def matrices(self) -> tuple[str, ...]:
+        """The parameters that are matrices."""
+        return tuple(name for name, dims in self.parameters.items() if len(dims) == 2)

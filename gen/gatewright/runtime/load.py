@@ -31,15 +31,13 @@ class Module:
     target: str
     namespace: ModuleType
 
-    def routine(self, name: str) -> Any | None:
-        """Return a routine such as `sequence_vjp`, or None if this cell has no need of it."""
-        return getattr(self.namespace, name, None)
+    def routine(self, name: str) -> Any:
+        """Return `forward` or `backward`."""
+        return getattr(self.namespace, name)
 
     def arguments(self, name: str) -> tuple[str, ...]:
-        """Return the names of the arrays a routine takes, `()` if there is no such routine."""
+        """Return the names of what a routine takes, its part left out."""
         routine = self.routine(name)
-        if routine is None:
-            return ()
         names = tuple(inspect.signature(getattr(routine, "py_func", routine)).parameters)
         return names[1:] if names[:1] == ("part",) else names
 

@@ -294,7 +294,7 @@ TEXT_FAULTS: tuple[Fault, ...] = tuple(
         (
             "overwrite for accumulate",
             SHARED,
-            _text(r"outer_more\(", "outer(", "def outers_vjp("),
+            _text(r"outer\(part, True, ", "outer(part, more, ", "def outers_vjp("),
         ),
         (
             "dropped last unit, forward",
@@ -314,20 +314,28 @@ TEXT_FAULTS: tuple[Fault, ...] = tuple(
         (
             "dropped last row",
             PEEPHOLE,
-            _text(r"range\((\w+)\.shape\[0\]\)", r"range(\1.shape[0] - 1)", "def sums("),
+            _text(r"range\((\w+)\.shape\[0\] - 1, ", r"range(\1.shape[0] - 2, ", "def sums("),
         ),
         (
             "last step not reversed",
             PEEPHOLE,
-            _text(r"range\(T - 1, -1, -1\)", "range(T - 2, -1, -1)"),
+            _text(r"range\(last - 1, first - 1, -1\)", "range(last - 2, first - 1, -1)"),
         ),
         (
             "first step not reversed",
             PEEPHOLE,
-            _text(r"range\(T - 1, -1, -1\)", "range(T - 1, 0, -1)"),
+            _text(r"range\(last - 1, first - 1, -1\)", "range(last - 1, first, -1)"),
         ),
-        ("steps reversed forwards", PEEPHOLE, _text(r"range\(T - 1, -1, -1\)", "range(T)")),
-        ("sums started from old memory", PEEPHOLE, _text(r"d_b_o\[unit\] = real\(0\)", "pass")),
+        (
+            "steps reversed forwards",
+            PEEPHOLE,
+            _text(r"range\(last - 1, first - 1, -1\)", "range(first, last)"),
+        ),
+        (
+            "sums started from old memory",
+            PEEPHOLE,
+            _text(r"d_b_o\[unit\] if more else real\(0\)", "d_b_o[unit]"),
+        ),
         (
             "one element scaled by 1 + 1e-9",
             PEEPHOLE,
@@ -345,7 +353,7 @@ TEXT_FAULTS: tuple[Fault, ...] = tuple(
         (
             "old slab of the state",
             PEEPHOLE,
-            _text(r"d_h\[t \+ 1\]", "d_h[t]", "def sequence_vjp("),
+            _text(r"d_h\[\(t \+ 1\) % 2\]", "d_h[t % 2]", "def backward("),
         ),
     )
 )

@@ -14,7 +14,7 @@ from typing import Any
 
 from numpy import cos, exp, log, log1p, sin, sqrt, tanh
 
-from gatewright.runtime.engine import PlainEngine, Work
+from gatewright.runtime.engine import PlainEngine, Plan, Work
 
 __all__ = [
     "by_units",
@@ -23,11 +23,12 @@ __all__ = [
     "driver",
     "engine",
     "exp",
+    "flat",
     "interpreted",
     "log",
     "log1p",
+    "meet",
     "outer",
-    "outer_more",
     "product",
     "product_transposed",
     "rows",
@@ -65,17 +66,23 @@ rows = units = driver = device
 class _OnePart(PlainEngine):
     """Calls every routine with the only part there is."""
 
-    def run(self, routine: Callable[..., Any], arguments: Sequence[Any], work: Work) -> None:
+    def plan(self, work: Work) -> Plan:
+        """Return a plan with chunks of two steps, so that even a short sequence has several."""
+        return Plan(1, False, 2, "the plain text")
+
+    def run(self, routine: Callable[..., Any], arguments: Sequence[Any], plan: Plan) -> None:
         """Call the routine."""
         routine((), *arguments)
-
-    run_steps = run
 
 
 engine = _OnePart()
 
 
 def wait(part: Array) -> None:
+    """Wait for nobody: there is one thread."""
+
+
+def meet(part: Array) -> None:
     """Wait for nobody: there is one thread."""
 
 
@@ -109,15 +116,14 @@ def product_transposed(
     target[...] = sum(o @ w for o, w in zip(operands, weights, strict=True))
 
 
-def outer(part: Array, lefts: tuple[Array, ...], right: Array, targets: tuple[Array, ...]) -> None:
-    """Compute `targets[k] = sum over rows of lefts[k][row] outer right[row]`."""
-    for left, target in zip(lefts, targets, strict=True):
-        target[...] = left.T @ right
-
-
-def outer_more(
-    part: Array, lefts: tuple[Array, ...], right: Array, targets: tuple[Array, ...]
+def outer(
+    part: Array, more: bool, lefts: tuple[Array, ...], right: Array, targets: tuple[Array, ...]
 ) -> None:
-    """Add to `targets[k]` the sum over rows of `lefts[k][row] outer right[row]`."""
+    """Compute `targets[k] = sum over rows of lefts[k][row] outer right[row]`, or add it."""
     for left, target in zip(lefts, targets, strict=True):
-        target += left.T @ right
+        target[...] = target + left.T @ right if more else left.T @ right
+
+
+def flat(array: Array, first: int, last: int) -> Array:
+    """Return slabs `first` to `last` (not with it) of [slabs, B, dim] as [rows, dim]."""
+    return array[first:last].reshape((last - first) * array.shape[1], array.shape[2])

@@ -20,11 +20,21 @@ import numpy as np
 
 from gatewright.language.cell import Cell, Variable
 from gatewright.program.compile import Programs
-from gatewright.program.ir import Assign, Outer, Product, Program, Reduction, Role, Statement
+from gatewright.program.ir import (
+    SECTIONS,
+    Assign,
+    Outer,
+    Product,
+    Program,
+    Reduction,
+    Role,
+    Statement,
+)
 from gatewright.runtime.engine import PlainEngine
 from gatewright.runtime.kernels import HostMemory, Kernels, Memory
 from gatewright.runtime.layout import Layout
 from gatewright.runtime.load import Module
+from gatewright.runtime.storage import BACKWARD, FORWARD
 from gatewright.verify.interpret import Array, evaluate
 
 Arrays = dict[str, Array]
@@ -116,9 +126,8 @@ class ReferenceKernels(Kernels):
 
 def _module(programs: Programs, dtype: str) -> Module:
     namespace = ModuleType(f"<reference {programs.cell.identifier}>")
-    for program, suffix in ((programs.forward, ""), (programs.reverse, "_vjp")):
-        for name, routine in _routines(program, suffix).items():
-            setattr(namespace, name, routine)
+    for name, program in ((FORWARD, programs.forward), (BACKWARD, programs.reverse)):
+        setattr(namespace, name, _routine(program))
     return Module(_layout(programs), dtype, "reference", namespace)
 
 
@@ -134,6 +143,7 @@ def _layout(programs: Programs) -> Layout:
         states={variable.name: variable.dims for variable in cell.states},
         parameters={variable.name: variable.dims for variable in cell.parameters},
         constants={constant.name: constant.value for constant in cell.constants},
+        products={FORWARD: (), BACKWARD: ()},
         output=(starts[result], 1) if result in starts else (result, 0),
         forward=_places(forward, {start for start, _ in forward.carried}),
         reverse=_places(programs.reverse, {end for _, end in programs.reverse.carried}),
@@ -165,16 +175,43 @@ def _carried_aliases(program: Program) -> dict[str, str]:
     return {end: start for start, end in program.carried}
 
 
-def _routines(program: Program, suffix: str) -> dict[str, Routine]:
-    found = {}
-    for section in ("before", "after"):
-        if statements := tuple(program.statements(section)):
-            found[f"{section}{suffix}"] = _section(statements)
-    if statements := tuple(program.statements("step")):
-        found[f"sequence{suffix}"] = _sequence(program, statements)
-    if program.outers:
-        found[f"outers{suffix}"] = _section(program.outers)
-    return found
+def _routine(program: Program) -> Routine:
+    """Return a Program's `forward` or `backward`: its sections in order, on the whole sequence."""
+    sections = {name: tuple(program.statements(name)) for name in SECTIONS}
+    everything = [*program.statements(), *program.outers]
+    fixed = {variable.name for variable in program.roles(Role.PARAMETER, Role.CONSTANT)}
+    fixed |= {target.name for item in program.outers for target in item.targets}
+    aliases = _carried_aliases(program)
+    names = _mentioned(everything)
+    backwards = bool(program.roles(Role.COTANGENT))
+
+    def slabs(arrays: dict[str, Any], name: str, count: int) -> Any:
+        """Return the slabs [T, B, dim] that go by a name, or a parameter as it is."""
+        if name in fixed:
+            return arrays[name]
+        if name in aliases:
+            return arrays[aliases[name]][1:]
+        return arrays[name][:count]
+
+    def run(arrays: dict[str, Any]) -> None:
+        count = arrays["T"]
+        views = {name: slabs(arrays, name, count) for name in names}
+        rows = {
+            name: view if name in fixed else view.reshape(-1, view.shape[-1])
+            for name, view in views.items()
+        }
+        steps = range(count)
+        for item in sections["before"]:
+            interpret(item, rows)
+        for t in reversed(steps) if backwards else steps:
+            now = {name: view if name in fixed else view[t] for name, view in views.items()}
+            for item in sections["step"]:
+                interpret(item, now)
+        for each in (*sections["after"], *program.outers):
+            interpret(each, rows)
+
+    arrays = dict.fromkeys(aliases.get(name, name) for name in names)
+    return _with_signature(("T", *arrays), run)
 
 
 def _mentioned(statements: Iterable[Statement | Outer | Reduction]) -> tuple[str, ...]:
@@ -194,34 +231,6 @@ def _with_signature(names: tuple[str, ...], run: Callable[[dict[str, Any]], None
     signature = inspect.Signature([inspect.Parameter(name, kind) for name in names])
     routine.__signature__ = signature  # type: ignore[attr-defined]
     return routine
-
-
-def _section(statements: tuple[Statement | Outer | Reduction, ...]) -> Routine:
-    def run(arrays: dict[str, Any]) -> None:
-        for item in statements:
-            interpret(item, arrays)
-
-    return _with_signature(_mentioned(statements), run)
-
-
-def _sequence(program: Program, statements: tuple[Statement, ...]) -> Routine:
-    aliases = _carried_aliases(program)
-    mentioned = _mentioned(statements)
-    fixed = {variable.name for variable in program.roles(Role.PARAMETER, Role.CONSTANT)}
-    backwards = bool(program.roles(Role.COTANGENT))
-    arrays_of = {name: aliases.get(name, name) for name in mentioned}
-
-    def run(arrays: dict[str, Any]) -> None:
-        steps = range(arrays["T"])
-        for t in reversed(steps) if backwards else steps:
-            slabs = {
-                name: arrays[array] if name in fixed else arrays[array][t + (name in aliases)]
-                for name, array in arrays_of.items()
-            }
-            for item in statements:
-                interpret(item, slabs)
-
-    return _with_signature(("T", *dict.fromkeys(arrays_of.values())), run)
 
 
 def interpret(item: Statement | Outer | Reduction, arrays: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ its kernels are held against those in double precision.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -71,9 +71,12 @@ class Filled:
         self.memory = memory
         self.fill = fill
 
-    def empty(self, shape: tuple[int, ...], dtype: str) -> Any:
-        """Return a new array with the chosen contents."""
-        return self.memory.upload(np.asarray(self.fill(shape), dtype))
+    def arrays(self, shapes: Mapping[str, tuple[int, ...]], dtype: str) -> dict[str, Any]:
+        """Return new arrays with the chosen contents."""
+        return {
+            name: self.memory.upload(np.asarray(self.fill(shape), dtype))
+            for name, shape in shapes.items()
+        }
 
     def upload(self, array: Array) -> Any:
         """Return the target's copy of an array."""

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from gatewright.runtime.cpu.compiled import device, driver, rows, units
 from gatewright.runtime.cpu.functions import cos, exp, log, log1p, sin, sqrt, tanh
-from gatewright.runtime.cpu.parts import by_units, rows_of, units_of, wait
+from gatewright.runtime.cpu.parts import by_units, meet, rows_of, units_of, wait
 from gatewright.runtime.cpu.plans import engine
-from gatewright.runtime.cpu.products import outer, outer_more, product, product_transposed
+from gatewright.runtime.cpu.products import outer, product, product_transposed
+from gatewright.runtime.cpu.slabs import flat
 
 __all__ = [
     "by_units",
@@ -23,10 +24,11 @@ __all__ = [
     "driver",
     "engine",
     "exp",
+    "flat",
     "log",
     "log1p",
+    "meet",
     "outer",
-    "outer_more",
     "product",
     "product_transposed",
     "rows",

@@ -10,51 +10,64 @@ what else the machine did while it was tuned.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gatewright.runtime.buffers import buffers
+from gatewright.runtime.cpu.packing import pack, pack_transposed, packed_shape
 from gatewright.runtime.cpu.parts import WIDTHS
-from gatewright.runtime.cpu.products import pack, pack_transposed, packed_shape
-from gatewright.runtime.cpu.threads import Plan, processors, run
-from gatewright.runtime.engine import Work
+from gatewright.runtime.cpu.threads import processors, run
+from gatewright.runtime.engine import Plan, Work
 
-# Multiply-adds per second of one core, what a barrier takes, and what one core's cache holds. Only
-# their ratios matter, and only where two plans are close.
-RATE, BARRIER, CACHE = 8e10, 6e-7, 1 << 20
+# What one core does: multiply-adds per second, bytes per second from beyond its own cache, and what
+# that cache holds. What a barrier takes, and how much longer the slowest of several threads needs
+# where all wait for it. Only their ratios matter, and only where two plans are close.
+RATE, STREAM, CACHE, BARRIER, SLOWEST = 1.2e11, 7e10, 1 << 20, 6e-7, 1.15
+# An elementwise operation costs as much as this many multiply-adds of a product.
+ELEMENTWISE = 60.0
 # Starting the other threads takes longer than this much work on one.
-SMALL = 4e-5
+SMALL = 3e-5
+# A chunk has at least so many rows, as each reads all matrices and each gradient once.
+ROWS = 512
 
 
-def plan_steps(work: Work, threads: int) -> Plan:
-    """Return the plan for the time steps of a sequence."""
-    size = WIDTHS[work.itemsize]
-    runs = -(-work.units // size)
-    alone = work.T * work.B * (work.multiplied + 50.0 * work.units) / RATE
+def plan(work: Work, threads: int) -> Plan:
+    """Return the plan for one direction of a sequence."""
+    count, by_units, why = _split(work, threads)
+    rows = max(ROWS, CACHE // 2 * count // max(work.width * work.itemsize, 1))
+    chunk = min(max(1, rows // max(work.B, 1)), max(work.T, 1))
+    times = "time step" if chunk == 1 else "time steps"
+    return Plan(count, by_units, chunk, f"{why}; chunks of {chunk} {times}")
+
+
+def _split(work: Work, threads: int) -> tuple[int, bool, str]:
+    at_once = work.T * work.B * work.at_once / RATE
+    alone = at_once + work.T * _step(work, work.B, 1)
     if threads == 1 or alone < SMALL:
-        return Plan(1, False, f"{alone * 1e6:.0f} us of work: one thread")
+        return 1, False, f"{alone * 1e6:.0f} us of work: one thread"
+    runs = -(-work.units // WIDTHS[work.itemsize])
     by_units = min(threads, runs)
-    share = -(-runs // by_units) / runs
-    units_time = alone * share + work.T * work.products * BARRIER
-    by_rows = min(threads, work.B)
-    rows = -(-work.B // by_rows)
-    misses = 1.5 if work.multiplied * work.itemsize > CACHE else 1.0
-    rows_time = alone * rows / work.B * misses * max(1.0, 6.0 / rows)
+    share = runs / -(-runs // by_units)
+    units_time = at_once / share + work.T * (
+        SLOWEST * _step(work, work.B, share) + work.barriers * BARRIER
+    )
+    by_rows = min(threads, max(work.B, 1))
+    rows_time = at_once / by_rows + work.T * _step(work, -(-work.B // by_rows), 1)
     best = min(alone, units_time, rows_time)
     times = f"alone {alone:.1e} s, by units {units_time:.1e} s, by rows {rows_time:.1e} s"
     if best == alone:
-        return Plan(1, False, f"one thread: {times}")
-    if best == units_time:
-        return Plan(by_units, True, f"{by_units} threads by units: {times}")
-    return Plan(by_rows, False, f"{by_rows} threads by rows: {times}")
+        return 1, False, f"one thread: {times}"
+    if best == rows_time:
+        return by_rows, False, f"{by_rows} threads by rows: {times}"
+    return by_units, True, f"{by_units} threads by units: {times}"
 
 
-def plan_rows(work: Work, threads: int) -> Plan:
-    """Return the plan for what runs for all time steps at once."""
-    alone = work.T * work.B * (work.multiplied + 50.0 * work.units) / RATE
-    count = 1 if alone < SMALL else max(1, min(threads, work.T * work.B))
-    return Plan(count, False, f"{count} threads by rows")
+def _step(work: Work, rows: int, share: float) -> float:
+    """Return the seconds of one step on one thread that owns some rows and a share of the units."""
+    size = work.stepped * work.itemsize / share
+    computed = rows * (work.stepped + ELEMENTWISE * work.units) / share / RATE
+    return max(computed, size / STREAM if size > CACHE else size / STREAM / 2)
 
 
 @dataclass(frozen=True)
@@ -68,22 +81,29 @@ class CpuEngine:
         """How many threads a run may use; GATEWRIGHT_THREADS is the default of all runs."""
         return self.threads or int(os.environ.get("GATEWRIGHT_THREADS", 0)) or processors()
 
-    def matrix(self, array: Any, transposed: bool) -> Any:
-        """Return a matrix packed for the products of one direction."""
-        rows, columns = array.shape[::-1] if transposed else array.shape
-        packed = buffers.empty(packed_shape(rows, columns, array.itemsize), str(array.dtype))
-        count = self.limit if array.size > 1 << 16 else 1
+    def matrices(self, arrays: Mapping[str, Any], transposed: bool) -> Mapping[str, Any]:
+        """Return matrices packed for the products of one direction."""
+        if not arrays:
+            return {}
+        shapes = {}
+        for name, array in arrays.items():
+            rows, columns = array.shape[::-1] if transposed else array.shape
+            shapes[name] = packed_shape(rows, columns, array.itemsize)
+        first = next(iter(arrays.values()))
+        packed = buffers.arrays(shapes, str(first.dtype))
+        large = sum(array.size for array in arrays.values()) > 1 << 16
         routine = pack_transposed if transposed else pack
-        run(routine, Plan(count, False, "packing"), ((array,), (packed,)))
+        split = Plan(self.limit if large else 1, False, 1, "packing")
+        run(routine, split, (tuple(arrays.values()), tuple(packed.values())))
         return packed
 
-    def run(self, routine: Callable[..., Any], arguments: Sequence[Any], work: Work) -> None:
-        """Call a routine that runs all time steps at once, its rows split between threads."""
-        run(routine, plan_rows(work, self.limit), arguments)
+    def plan(self, work: Work) -> Plan:
+        """Return the plan for one direction of a sequence."""
+        return plan(work, self.limit)
 
-    def run_steps(self, routine: Callable[..., Any], arguments: Sequence[Any], work: Work) -> None:
-        """Call the routine that runs one time step after the other, as planned."""
-        run(routine, plan_steps(work, self.limit), arguments)
+    def run(self, routine: Callable[..., Any], arguments: Sequence[Any], plan: Plan) -> None:
+        """Call a routine, as planned."""
+        run(routine, plan, arguments)
 
 
 engine = CpuEngine()

@@ -2,8 +2,8 @@
 
 Matrices come packed (`pack`): runs of `width` columns, each [depth, width], the last one filled up
 with zeros. `product` and `product_transposed` differ only in what was packed. Every function writes
-its targets and never reads them, except `outer_more`, which adds. Operands and results are
-[rows, columns] arrays, row-major and contiguous.
+its targets; only `outer` with `more` reads them, and adds. Operands and results are [rows, columns]
+arrays, row-major and contiguous.
 
 Why the parts are inside: a thread that owns units multiplies with its own runs for the whole
 sequence, so they stay in its own cache.
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from gatewright.runtime.cpu.compiled import driver
+from gatewright.runtime.cpu.moves import clear, copy
 from gatewright.runtime.cpu.parts import (
     HALVES,
     WIDTHS,
@@ -33,35 +34,43 @@ _CHUNK = 96
 # Depth of a piece of a run that stays in the first-level cache, 32 KiB with AVX-512.
 _DEPTH = 128
 _LINE = 16
+# Rows of a weight gradient whose operand, `_DEPTH` deep, stays in that cache beside a run.
+_GROUP = 4 * TALL
+# Runs that a single row is multiplied with at once.
+RUNS = 2
 
 
 def _strips(vectors: int) -> Any:
     """Return a function that multiplies some rows with so many vectors of a run."""
-    six, four, two, one = (tile(rows, vectors) for rows in (TALL, 4, 2, 1))
+    six, four, three, two, one = (tile(rows, vectors) for rows in (TALL, 4, 3, 2, 1))
 
     @driver
     def strip(a, ia, row_step, depth_step, rows, b, ib, depth, c, ic, c_step, add):  # type: ignore[no-untyped-def]
         row = 0
         while rows - row >= TALL:
-            six(a, ia + row * row_step, row_step, depth_step, b, ib, depth, c, ic + row * c_step,
+            six(a, ia + row * row_step, row_step, depth_step, b, ib, 0, depth, c, ic + row * c_step,
                 c_step, add)  # fmt: skip
             row += TALL
-        if rows - row >= 4:
-            four(a, ia + row * row_step, row_step, depth_step, b, ib, depth, c, ic + row * c_step,
-                 c_step, add)  # fmt: skip
+        if rows - row == 4:
+            four(a, ia + row * row_step, row_step, depth_step, b, ib, 0, depth, c,
+                 ic + row * c_step, c_step, add)  # fmt: skip
             row += 4
-        if rows - row >= 2:
-            two(a, ia + row * row_step, row_step, depth_step, b, ib, depth, c, ic + row * c_step,
-                c_step, add)  # fmt: skip
-            row += 2
-        if rows - row >= 1:
-            one(a, ia + row * row_step, row_step, depth_step, b, ib, depth, c, ic + row * c_step,
-                c_step, add)  # fmt: skip
+        if rows - row >= 3:
+            three(a, ia + row * row_step, row_step, depth_step, b, ib, 0, depth, c,
+                  ic + row * c_step, c_step, add)  # fmt: skip
+            row += 3
+        if rows - row == 2:
+            two(a, ia + row * row_step, row_step, depth_step, b, ib, 0, depth, c,
+                ic + row * c_step, c_step, add)  # fmt: skip
+        if rows - row == 1:
+            one(a, ia + row * row_step, row_step, depth_step, b, ib, 0, depth, c,
+                ic + row * c_step, c_step, add)  # fmt: skip
 
     return strip
 
 
 _wide, _half = _strips(WIDE), _strips(HALF)
+_one_row = tile(1, RUNS * WIDE)
 
 
 @driver
@@ -72,15 +81,16 @@ def _edge(a, ia, row_step, depth_step, rows, b, ib, depth, c, ic, c_step, column
     flat = c.reshape(c.size)
     for row in range(0, rows, TALL):
         count = min(TALL, rows - row)
+        if add:
+            # The sum goes on from what the target holds, as in a whole tile: the same bits.
+            for r in range(count):
+                for column in range(columns):
+                    aside[r, column] = flat[ic + (row + r) * c_step + column]
         _half(a, ia + row * row_step, row_step, depth_step, count, b, ib, depth, aside, 0, size,
-              False)  # fmt: skip
+              add)  # fmt: skip
         for r in range(count):
-            at = ic + (row + r) * c_step
             for column in range(columns):
-                if add:
-                    flat[at + column] += aside[r, column]
-                else:
-                    flat[at + column] = aside[r, column]
+                flat[ic + (row + r) * c_step + column] = aside[r, column]
 
 
 @driver
@@ -98,6 +108,10 @@ def _columns(  # type: ignore[no-untyped-def]
     while at < last:
         within = at % size
         packed = ib + at // size * stride + within
+        if rows == 1 and within == 0 and last - at >= RUNS * size:
+            _one_row(a, ia, row_step, depth_step, b, packed, stride, depth, c, ic + at, c_step, add)
+            at += RUNS * size
+            continue
         count = min(size - within, last - at)
         if count < half:
             _edge(a, ia, row_step, depth_step, rows, b, packed, depth, c, ic + at, c_step, count,
@@ -156,45 +170,36 @@ def product_transposed(
 
 
 @driver
-def outer(part: Part, lefts: tuple[Array, ...], right: Array, targets: tuple[Array, ...]) -> None:
-    """Compute `targets[k] = sum over rows of lefts[k][row] outer right[row]` for a part."""
-    _outer(part, lefts, right, targets, False)
-
-
-@driver
-def outer_more(
-    part: Part, lefts: tuple[Array, ...], right: Array, targets: tuple[Array, ...]
+def outer(
+    part: Part, more: bool, lefts: tuple[Array, ...], right: Array, targets: tuple[Array, ...]
 ) -> None:
-    """Add to `targets[k]` the sum over rows of `lefts[k][row] outer right[row]`."""
-    _outer(part, lefts, right, targets, True)
+    """Compute `targets[k] = sum over rows of lefts[k][row] outer right[row]` for a part, or add it.
 
-
-@driver
-def _outer(
-    part: Part, lefts: tuple[Array, ...], right: Array, targets: tuple[Array, ...], add: bool
-) -> None:
+    Rows are added from the last to the first, one by one: a sequence gives the same bits in
+    however many chunks it comes, the last one first.
+    """
     rows, columns = right.shape
     size = WIDTHS[right.itemsize]
     runs = (columns + size - 1) // size
     # A vector that straddles two cache lines takes two loads: the runs begin on a line.
     packed = np.empty(runs * _DEPTH * size + _LINE, right.dtype)
     start_at = -(packed.ctypes.data // right.itemsize) % _LINE
-    for k in range(len(targets)):
-        target = targets[k]
-        if rows == 0 and not add:
-            for m in range(_first_tall(part, target.shape[0]), _last_tall(part, target.shape[0])):
-                target[m, :] = 0
-    for first in range(0, rows, _DEPTH):
-        depth = min(_DEPTH, rows - first)
-        _pack_rows(right, first, depth, packed, start_at)
+    group = np.empty(_DEPTH * _GROUP, right.dtype)
+    for k in range(len(targets) if rows == 0 and not more else 0):
+        height = targets[k].shape[0]
+        targets[k][_first_tall(part, height) : _last_tall(part, height)] = 0
+    for last in range(rows, 0, -_DEPTH):
+        depth = min(_DEPTH, last)
+        _pack_rows(right, last, depth, packed, start_at)
         for k in range(len(targets)):
             left, target = lefts[k], targets[k]
             height = target.shape[0]
-            start, stop = _first_tall(part, height), _last_tall(part, height)
-            for m in range(start, stop, TALL):
-                _columns(left, first * height + m, 1, height, min(TALL, stop - m), packed,
-                         start_at, _DEPTH * size, depth, target, m * columns, columns, 0, columns,
-                         add or first > 0)  # fmt: skip
+            stop = _last_tall(part, height)
+            for m in range(_first_tall(part, height), stop, _GROUP):
+                count = min(_GROUP, stop - m)
+                _pack_lefts(left, last, depth, m, count, group)
+                _columns(group, 0, 1, _GROUP, count, packed, start_at, _DEPTH * size, depth,
+                         target, m * columns, columns, 0, columns, more or last < rows)  # fmt: skip
 
 
 @driver
@@ -211,51 +216,26 @@ def _last_tall(part: Part, height: int) -> int:
 
 
 @driver
-def _pack_rows(source: Array, first: int, depth: int, packed: Array, start_at: int) -> None:
-    """Pack `depth` rows of an array, from `first` on, in runs of its columns."""
+def _pack_rows(source: Array, last: int, depth: int, packed: Array, start_at: int) -> None:
+    """Pack the `depth` rows of an array before row `last`, the last one first, in runs."""
     columns, size = source.shape[1], WIDTHS[source.itemsize]
-    for run in range((columns + size - 1) // size):
-        valid = min(size, columns - run * size)
-        for k in range(depth):
-            at = start_at + (run * _DEPTH + k) * size
-            for v in range(valid):
-                packed[at + v] = source[first + k, run * size + v]
-            for v in range(valid, size):
-                packed[at + v] = 0
+    numbers = source.reshape(source.size)
+    for k in range(depth):
+        row = (last - 1 - k) * columns
+        for run in range((columns + size - 1) // size):
+            valid = min(size, columns - run * size)
+            to = start_at + (run * _DEPTH + k) * size
+            copy(numbers, row + run * size, packed, to, valid)
+            if valid < size:
+                clear(packed, to + valid, size - valid)
 
 
 @driver
-def pack(part: Part, weights: tuple[Array, ...], packed: tuple[Array, ...]) -> None:
-    """Pack each [M, K] matrix for `product`: runs of its rows, each [K, width]."""
-    for number in range(len(weights)):
-        weight, target = weights[number], packed[number]
-        runs, depth, size = target.shape
-        for run in range(part[0] * runs // part[1], (part[0] + 1) * runs // part[1]):
-            valid = min(size, weight.shape[0] - run * size)
-            for k in range(depth):
-                for v in range(valid, size):
-                    target[run, k, v] = 0
-            for v in range(valid):
-                for k in range(depth):
-                    target[run, k, v] = weight[run * size + v, k]
-
-
-@driver
-def pack_transposed(part: Part, weights: tuple[Array, ...], packed: tuple[Array, ...]) -> None:
-    """Pack each [M, K] matrix for `product_transposed`: runs of its columns, each [M, width]."""
-    for number in range(len(weights)):
-        weight, target = weights[number], packed[number]
-        runs, depth, size = target.shape
-        for run in range(part[0] * runs // part[1], (part[0] + 1) * runs // part[1]):
-            valid = min(size, weight.shape[1] - run * size)
-            for k in range(depth):
-                for v in range(valid):
-                    target[run, k, v] = weight[k, run * size + v]
-                for v in range(valid, size):
-                    target[run, k, v] = 0
-
-
-def packed_shape(rows: int, columns: int, itemsize: int) -> tuple[int, int, int]:
-    """Return the shape that a matrix with some rows and columns is packed in for `product`."""
-    size = WIDTHS[itemsize]
-    return (rows + size - 1) // size, columns, size
+def _pack_lefts(  # type: ignore[no-untyped-def]
+    source, last, depth, first, count, packed
+):
+    """Pack `count` columns of the `depth` rows before row `last`, the last one first."""
+    columns = source.shape[1]
+    numbers = source.reshape(source.size)
+    for k in range(depth):
+        copy(numbers, (last - 1 - k) * columns + first, packed, k * _GROUP, count)

@@ -14,21 +14,12 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from gatewright.runtime.cpu.parts import Part, new_shared
+from gatewright.runtime.engine import Plan
 
 Job = tuple[Callable[..., Any], Part, Sequence[Any]]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How many threads run a sequence, and whether they split units or rows; `why` in words."""
-
-    threads: int
-    by_units: bool
-    why: str
 
 
 class _Worker:

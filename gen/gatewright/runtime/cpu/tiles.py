@@ -35,7 +35,8 @@ def vector_bytes() -> int:
 
 # The largest tile fills the register file: its accumulators, one run of the packed operand and one
 # broadcast number (32 registers with AVX-512, 16 otherwise). It is six rows high because each row
-# takes a pointer, and there are only sixteen registers for those. Smaller tiles take what is left.
+# takes a pointer, and there are only sixteen registers for those. Smaller tiles take what is left;
+# one of a single row takes several runs, since a sum that waits for the one before it is slow.
 WIDE = 4 if vector_bytes() == 64 else 2
 HALF = WIDE // 2
 TALL = 6
@@ -84,10 +85,13 @@ class _Code:
         return self.builder.shuffle_vector(single, nothing, zeros)
 
     def step(
-        self, lefts: list[Any], shift: Any, packed: Any, base: Any, sums: list[Any]
+        self, lefts: list[Any], shift: Any, packed: list[Any], base: Any, sums: list[Any]
     ) -> list[Any]:
-        """Return the sums with the products of one depth added."""
-        loaded = [self.load(self.vector_at(packed, base, part)) for part in range(self.vectors)]
+        """Return the sums with the products of one depth added; `packed` are runs side by side."""
+        loaded = [
+            self.load(self.vector_at(packed[part // WIDE], base, part % WIDE))
+            for part in range(self.vectors)
+        ]
         found = []
         for row in range(self.rows):
             spread = self.spread(self.builder.gep(lefts[row], [shift]))
@@ -101,11 +105,12 @@ def _generate(
     shape: tuple[int, int], context: Any, builder: Any, signature: Any, arguments: Any
 ) -> Any:
     rows, vectors = shape
-    a, ia, row_stride, depth_stride, b, ib, depth, c, ic, target_stride, add = arguments
+    a, ia, row_stride, depth_stride, b, ib, run, depth, c, ic, target_stride, add = arguments
     code = _Code(rows, vectors, context, builder, signature)
     left = code.pointer(signature.args[0], a, ia)
-    packed = code.pointer(signature.args[4], b, ib)
-    target = code.pointer(signature.args[7], c, ic)
+    first = code.pointer(signature.args[4], b, ib)
+    packed = [builder.gep(first, [builder.mul(run, _INDEX(n))]) for n in range(-(-vectors // WIDE))]
+    target = code.pointer(signature.args[8], c, ic)
     lefts = [builder.gep(left, [builder.mul(row_stride, _INDEX(row))]) for row in range(rows)]
     places = [
         code.vector_at(target, builder.mul(target_stride, _INDEX(row)), part)
@@ -143,19 +148,19 @@ def _generate(
 def tile(rows: int, vectors: int) -> Any:
     """Return the kernel of a tile of some rows and vectors, to be called from compiled code.
 
-    `tile(a, ia, row_stride, depth_stride, b, ib, depth, c, ic, target_stride, add)` computes
+    `tile(a, ia, row_stride, depth_stride, b, ib, run, depth, c, ic, target_stride, add)` computes
     C[r, v] (+)= sum over k < depth of A[r * row_stride + k * depth_stride] * B[k * width + v], with
     A from number `ia` of array `a` on, B from `ib` of `b`, and C, whose rows are `target_stride`
-    apart, from `ic` of `c`.
+    apart, from `ic` of `c`. More than `WIDE` vectors are those of runs `run` numbers apart.
     """
 
     @intrinsic
     def kernel(
         typing: Any, a: Any, ia: Any, row_stride: Any, depth_stride: Any, b: Any, ib: Any,
-        depth: Any, c: Any, ic: Any, target_stride: Any, add: Any,
+        run: Any, depth: Any, c: Any, ic: Any, target_stride: Any, add: Any,
     ) -> Any:  # fmt: skip
         i = types.intp
-        signature = types.void(a, i, i, i, b, i, i, c, i, i, types.boolean)
+        signature = types.void(a, i, i, i, b, i, i, i, c, i, i, types.boolean)
 
         def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return _generate((rows, vectors), context, builder, signature, arguments)

@@ -28,7 +28,7 @@ from gatewright.runtime.cuda.launch import (
     units,
 )
 from gatewright.runtime.cuda.memory import DeviceMemory
-from gatewright.runtime.cuda.products import outer, outer_more, product, product_transposed
+from gatewright.runtime.cuda.products import flat, outer, product, product_transposed
 from gatewright.runtime.cuda.scalars import cos, exp, log, log1p, sin, sqrt, tanh
 from gatewright.runtime.engine import PlainEngine
 
@@ -48,10 +48,10 @@ __all__ = [
     "exp",
     "first_row",
     "first_unit",
+    "flat",
     "log",
     "log1p",
     "outer",
-    "outer_more",
     "product",
     "product_transposed",
     "rows",

@@ -6,6 +6,7 @@ Why empty arrays stay on the host: `numba.cuda` cannot index an array without el
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,11 @@ class DeviceMemory:
         require_cuda()
         self.fill = fill
 
-    def empty(self, shape: tuple[int, ...], dtype: str) -> Any:
-        """Return a new array, filled if a fill value was given."""
+    def arrays(self, shapes: Mapping[str, tuple[int, ...]], dtype: str) -> dict[str, Any]:
+        """Return new arrays, filled if a fill value was given."""
+        return {name: self._empty(shape, dtype) for name, shape in shapes.items()}
+
+    def _empty(self, shape: tuple[int, ...], dtype: str) -> Any:
         if 0 in shape:
             return np.empty(shape, dtype)
         if self.fill is None:

@@ -1,7 +1,7 @@
 """Matrix products of generated CUDA files: one launch per weight, one thread per result.
 
 Operands and results are [rows, columns] arrays, row-major and contiguous; weights are [M, K]. Every
-function writes its targets and never reads what they held, except `outer_more`, which adds.
+function writes its targets; only `outer` with `more` reads what they held, and adds.
 
 Why each sum starts by storing a zero: the accumulator then has the type of the array, where a
 literal would be float64 and slow; the compiler removes the store and the load.
@@ -32,16 +32,16 @@ def product_transposed(
         launch = transposed_more_rows
 
 
-def outer(lefts: tuple[Array, ...], right: Array, targets: tuple[Array, ...]) -> None:
-    """Compute `targets[k] = sum over rows of lefts[k][row] outer right[row]`."""
+def outer(more: bool, lefts: tuple[Array, ...], right: Array, targets: tuple[Array, ...]) -> None:
+    """Compute `targets[k] = sum over rows of lefts[k][row] outer right[row]`, or add it."""
+    launch = outer_more_rows if more else outer_rows
     for left, target in zip(lefts, targets, strict=True):
-        outer_rows(left, right, target)
+        launch(left, right, target)
 
 
-def outer_more(lefts: tuple[Array, ...], right: Array, targets: tuple[Array, ...]) -> None:
-    """Add to `targets[k]` the sum over rows of `lefts[k][row] outer right[row]`."""
-    for left, target in zip(lefts, targets, strict=True):
-        outer_more_rows(left, right, target)
+def flat(array: Array, first: int, last: int) -> Array:
+    """Return slabs `first` to `last` (not with it) of [slabs, B, dim] as [rows, dim]."""
+    return array[first:last].reshape((last - first) * array.shape[1], array.shape[2])
 
 
 @rows

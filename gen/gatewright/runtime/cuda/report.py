@@ -154,7 +154,9 @@ def table(kernels: Iterable[KernelReport]) -> str:
 def _arguments(kernel: Launcher, layout: Layout, dtype: str) -> tuple[Any, ...]:
     code = kernel.py_func.__code__
     names = code.co_varnames[: code.co_argcount]
-    return tuple(array_type(dtype, _rank(name, layout)) for name in names)
+    # The sums take `more` first: whether to add to what a chunk before them left.
+    flags = {"more": cuda.types.boolean}
+    return tuple(flags.get(name) or array_type(dtype, _rank(name, layout)) for name in names)
 
 
 def _rank(name: str, layout: Layout) -> int:
