@@ -1,8 +1,15 @@
-"""Fixtures: compiled kernels are shared, since compiling one cell takes seconds."""
+"""Fixtures: compiled kernels are shared, since compiling one cell takes seconds.
+
+What one process of a session compiles, the others find on disk, in a folder that is new at its
+start and removed at its end.
+"""
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from functools import cache
 
@@ -11,6 +18,11 @@ import pytest
 from gatewright.loaded import load
 from gatewright.runtime.kernels import HostMemory, Kernels
 from gatewright.runtime.load import load_module
+
+# Set at import, before any worker starts: they inherit it. Nobody's own cache is read or written.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["GATEWRIGHT_CACHE"] = tempfile.mkdtemp(prefix="gatewright-tests-")
+    atexit.register(shutil.rmtree, os.environ["GATEWRIGHT_CACHE"], ignore_errors=True)
 
 KernelsOf = Callable[..., Kernels]
 

@@ -16,6 +16,7 @@ from gatewright.cli.app import run
 from gatewright.cli.grad import Done, Job
 from gatewright.language import catalogue
 from gatewright.runtime.errors import BackendMissingError
+from gatewright.runtime.store import Store
 
 Capture = pytest.CaptureFixture[str]
 
@@ -172,7 +173,33 @@ def test_explain_knows_every_code_and_lists_them(capsys: Capture) -> None:
 
 def test_doctor_says_what_is_there(capsys: Capture) -> None:
     facts = json_of(capsys, "doctor")
-    assert {"python", "numba", "cuda", "catalogue", "vector units"} <= set(facts)
+    assert {"python", "numba", "cuda", "catalogue", "vector units", "cache"} <= set(facts)
+
+
+def test_the_cache_says_where_it_is_and_is_cleared(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("GATEWRIGHT_CACHE", str(folder))
+    assert json_of(capsys, "cache")["cache"].startswith(f"{folder} (0 files, 0.0 MiB of")
+    Store(folder).put("0a", bytes(2**20))
+    assert json_of(capsys, "doctor")["cache"].startswith(f"{folder} (1 files, 1.0 MiB of")
+    assert run(["cache", "--clear"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith(f"{folder} (0 files, 0.0 MiB of")
+    assert err == "removed 1.0 MiB\n"
+    assert list(folder.iterdir()) == []
+
+
+def test_doctor_says_why_the_cache_is_off(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEWRIGHT_CACHE", "off")
+    assert json_of(capsys, "doctor")["cache"] == "off: GATEWRIGHT_CACHE is off"
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GATEWRIGHT_CACHE", str(tmp_path / "file"))
+    assert json_of(capsys, "doctor")["cache"] == f"off: {tmp_path / 'file'} is not a folder"
+    assert run(["cache", "--clear"]) == 0
 
 
 def test_fmt_rewrites_and_keeps_the_meaning(tmp_path: Path, capsys: Capture) -> None:

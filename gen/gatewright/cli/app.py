@@ -17,7 +17,7 @@ import click
 
 from gatewright import __version__
 from gatewright.cli.bench import bench
-from gatewright.cli.doctor import doctor
+from gatewright.cli.doctor import cache, doctor
 from gatewright.cli.generate import generate
 from gatewright.cli.grad import grad
 from gatewright.cli.output import print_json
@@ -36,7 +36,7 @@ def commands() -> None:
     """
 
 
-for command in (new, check, fmt, list_cells, show, generate, grad, bench, explain, doctor):
+for command in (new, check, fmt, list_cells, show, generate, grad, bench, explain, doctor, cache):
     commands.add_command(command)
 
 

@@ -1,4 +1,7 @@
-"""The command `doctor`: what this machine has, for a report and for an explanation of speed."""
+"""The commands `doctor` and `cache`: what this machine has, and what is kept on it.
+
+Why `doctor` tells about the cache: where a first call takes seconds every time, it says why.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,29 @@ EXTRAS = ("numba-cuda", "torch", "jax", "onnx", "onnxruntime")
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def doctor(as_json: bool) -> None:
-    """Print versions, processor features, CUDA, and where the catalogue is."""
-    facts = {**_python(), **_packages(), **_processor(), **_cuda(), **_catalogue()}
+    """Print versions, processor features, CUDA, and where the catalogue and the cache are."""
+    facts = {**_python(), **_packages(), **_processor(), **_cuda(), **_catalogue(), **_cache()}
     if as_json:
         print_json(**facts)
         return
     click.echo(table(("", ""), list(facts.items())).strip())
+
+
+@click.command()
+@click.option("--clear", is_flag=True, help="Remove all of it.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def cache(clear: bool, as_json: bool) -> None:
+    """Print where compiled kernels are kept, and how many bytes they take."""
+    from gatewright.runtime.store import configured
+
+    removed = configured().clear() if clear else 0
+    facts = _cache()
+    if as_json:
+        print_json(**facts, removed=removed)
+        return
+    click.echo(facts["cache"])
+    if clear:
+        click.echo(f"removed {_megabytes(removed)}", err=True)
 
 
 def _python() -> dict[str, str]:
@@ -75,3 +95,18 @@ def _catalogue() -> dict[str, str]:
     from gatewright.resources import data_folder
 
     return {"catalogue": f"{data_folder('specs')} ({len(catalogue.names())} cells)"}
+
+
+def _cache() -> dict[str, str]:
+    from gatewright.runtime.store import configured
+
+    store = configured()
+    if reason := store.why_not():
+        return {"cache": f"off: {reason}"}
+    count, size = store.usage()
+    held = f"{count} files, {_megabytes(size)} of at most {_megabytes(store.limit)}"
+    return {"cache": f"{store.folder} ({held})"}
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB"

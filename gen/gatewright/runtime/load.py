@@ -20,6 +20,8 @@ from gatewright.runtime.layout import Layout
 
 _REAL = "from numpy import float64 as real\n"
 DTYPES = ("float32", "float64")
+# Under this name a module knows its own text, by which a target may recognise it later.
+TEXT = "__generated_text__"
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ def load_module(text: str, target: str, dtype: str) -> Module:
     name = f"<generated {target} {dtype} {hashlib.sha256(text.encode()).hexdigest()[:12]}>"
     linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
     namespace = ModuleType(name)
+    namespace.__dict__[TEXT] = text
     code = compile(text, name, "exec")
     exec(code, namespace.__dict__)  # noqa: S102  generated and held against the allow-list
     layout = namespace.__dict__["LAYOUT"]

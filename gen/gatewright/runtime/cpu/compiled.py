@@ -9,18 +9,40 @@ an exception from the middle of a sequence.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from numba import njit
+from numba import config
 from numba.core.cpu import CPUTargetOptions
 from numba.core.options import TargetOptions
+
+from gatewright.runtime.cpu.routine import Routine
 
 # Numba has the flag and its code generator honours it, but no option of `njit` sets it.
 _options: Any = TargetOptions
 CPUTargetOptions.noalias = _options.Mapping("noalias")
-_njit: Any = njit
+_settings: Any = config
 
-device = njit(error_model="numpy", nogil=True, forceinline=True)
-driver = njit(error_model="numpy", nogil=True)
-rows = _njit(error_model="numpy", nogil=True, noalias=True)
+
+def _decorator(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Return a decorator that compiles a function with some options besides those of all."""
+    shared = {
+        "nopython": True,
+        "boundscheck": None,
+        "error_model": "numpy",
+        "nogil": True,
+        "no_cfunc_wrapper": True,
+    }
+
+    def compiled(function: Callable[..., Any]) -> Any:
+        if _settings.DISABLE_JIT:
+            return function
+        return Routine(function, targetoptions={**shared, **options})
+
+    return compiled
+
+
+device = _decorator(forceinline=True)
+driver = _decorator()
+rows = _decorator(noalias=True)
 units = rows

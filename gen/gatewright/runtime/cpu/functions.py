@@ -33,10 +33,11 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import overload
 
 from gatewright.runtime.cpu import functions_tables as tables
+from gatewright.runtime.cpu.compiled import device
 from gatewright.runtime.cpu.functions_ir import (
     MAGIC,
     exponent,
@@ -73,7 +74,7 @@ BORDER = 0.8
 
 def inlined(function: Function) -> Function:
     """Compile a part of a function into whatever calls it."""
-    return njit(**OPTIONS)(function)
+    return device(function)
 
 
 def _quietly(function: Any, x: Real) -> Real:

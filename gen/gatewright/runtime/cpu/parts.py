@@ -20,6 +20,7 @@ import ctypes
 import os
 from typing import Any
 
+import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -47,12 +48,25 @@ def whole() -> Part:
 
 
 if os.name == "nt":
-    _library: Any = ctypes.windll.kernel32  # type: ignore[attr-defined,unused-ignore]
-    sched_yield = _library.SwitchToThread
+    _yield: Any = ctypes.windll.kernel32.SwitchToThread  # type: ignore[attr-defined,unused-ignore]
 else:
-    sched_yield = ctypes.CDLL(None).sched_yield
-sched_yield.argtypes = ()
-sched_yield.restype = ctypes.c_int
+    _yield = ctypes.CDLL(None).sched_yield
+# Compiled code asks for it by this name. Numba would write its address into the code, which is
+# another one in every process, and machine code is kept on disk.
+_YIELD = "gatewright_yield"
+llvm.add_symbol(_YIELD, ctypes.cast(_yield, ctypes.c_void_p).value)
+
+
+@intrinsic
+def _yield_processor(typing: Any) -> Any:
+    """Let the operating system run another thread."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(ir.IntType(32), [])
+        function = _build.get_or_insert_function(builder.module, kind, _YIELD)
+        return builder.call(function, [])
+
+    return types.int32(), codegen
 
 
 def _counter(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
@@ -84,6 +98,7 @@ def _arrived(typing: Any, array: Any, index: Any) -> Any:
 
 _add_one: Any = _arrive
 _read: Any = _arrived
+_give_way: Any = _yield_processor
 
 
 @device
@@ -100,7 +115,7 @@ def meet(part: Part) -> None:
     while _read(shared, 0) < goal:
         spins += 1
         if spins > SPINS:
-            sched_yield()
+            _give_way()
 
 
 @device
