@@ -176,7 +176,7 @@ def test_prepared_parameters_are_those_of_their_moment(kernels_of: KernelsOf) ->
 
 
 def test_parameters_prepared_elsewhere_are_refused(kernels_of: KernelsOf) -> None:
-    parameters, x, state = arguments("lstm")
+    _, x, state = arguments("lstm")
     single, _, _ = arguments("lstm", dtype="float32")
     for prepared in (
         kernels_of("lstm_peephole").prepare(arguments("lstm_peephole")[0]),

@@ -81,3 +81,35 @@ def test_a_cell_of_another_meaning_is_not_the_library_s() -> None:
     changed = Subject("lstm").load().cell
     changed = type(changed)(**{**vars(changed), "equations": changed.equations[::-1]})
     assert known(changed) == ""
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("cell", ["lstm", "gru_reset_after", "elman"])
+def test_torch_has_the_settings_that_its_users_give_it(
+    cell: str, task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, torch = peer("torch"), importlib.import_module("torch")
+    training, original = task == "training", module.LAYERS[cell]
+    seen: list[tuple[bool, ...]] = []
+
+    class Watched(original):  # type: ignore[misc, valid-type]
+        def forward(self, x: Any, state: Any) -> Any:
+            states = state if isinstance(state, tuple) else (state,)
+            given = [x, *states, *self.parameters()]
+            assert {each.dtype for each in given} == {torch.float32}
+            seen.append((torch.is_grad_enabled(), self.training))
+            assert {each.requires_grad for each in given} == {training}
+            return super().forward(x, state)
+
+    monkeypatch.setitem(module.LAYERS, cell, Watched)
+    before = torch.get_num_threads()
+    try:
+        problem = draw(Subject(cell).load(), TINY)
+        layer, _ = module.candidates(problem, task, 1)
+        assert torch.get_num_threads() == 1
+        found = layer.read(layer.run())
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [(training, training)]
+    names = {*problem.inputs, *problem.state, *problem.parameters}
+    assert found.gradients.keys() == (names if training else set())

@@ -8,6 +8,7 @@ Why a Job is plain data: it crosses into the process that measures it.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -33,12 +34,21 @@ class Subject:
         """Return the cell; the same object every time. Raises SpecError."""
         return _load(self)
 
+    def digest(self) -> str:
+        """Return eight digits that change with the file that is generated for the cell."""
+        return _digest(self)
+
 
 @cache
 def _load(subject: Subject) -> LoadedCell:
     from gatewright.loaded import load
 
     return load(subject.spec, **dict(subject.settings))
+
+
+@cache
+def _digest(subject: Subject) -> str:
+    return hashlib.sha256(subject.load().source("cpu").encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True)
@@ -62,6 +72,12 @@ class Job:
     task: str
     threads: int
     size: Size
+
+    @property
+    def key(self) -> tuple[str, str, int, int, int, int]:
+        """Which point this is, as a row of a report says it."""
+        cell, size = self.subject.load().cell, self.size
+        return (cell.identifier, self.task, self.threads, size.B, size.H, size.T)
 
     def operations(self, cell: Cell) -> int:
         """Return the floating-point operations of one sequence; the reverse is two forwards."""

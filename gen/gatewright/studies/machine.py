@@ -1,10 +1,16 @@
 """This machine -> its description: what a reader must know to judge a time, and nothing more.
 
+`runtime` among the versions is a digest of the package's own code that runs on the CPU: two runs
+of one version of the package, with a kernel changed in between, are runs of different things.
+
 Why no host name, user or path: the description is committed with the results.
 """
 
 from __future__ import annotations
 
+import ast
+import datetime
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -13,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gatewright import __version__
+from gatewright import __version__, runtime
 
 PACKAGES = ("numpy", "numba", "llvmlite", "torch", "jax", "jaxlib", "onnx", "onnxruntime")
 VECTOR_UNITS = ("avx512f", "avx2", "avx", "sse2", "asimd", "sve")
@@ -27,7 +33,7 @@ def cores() -> int:
 
 
 def describe(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
-    """Return the processor, its vector units, the versions of what is measured, and the load."""
+    """Return the processor, its vector units, the versions of what is measured, day and load."""
     facts = _processor()
     units = [name for name in VECTOR_UNITS if name in facts.get("flags", "").split()]
     return {
@@ -40,13 +46,30 @@ def describe(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
         "vector_units": units[:1],
         "cores": cores(),
         "system": f"{platform.system()} {platform.machine()}",
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "load_average_before": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "versions": {
             "python": platform.python_version(),
             "gatewright": __version__,
+            "runtime": runtime_digest(),
             **{name: version for name in packages if (version := _version(name))},
         },
     }
+
+
+def runtime_digest() -> str:
+    """Return a digest of the code that runs kernels on the CPU; comments and docstrings pass."""
+    folder = Path(runtime.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted((*folder.glob("*.py"), *folder.glob("cpu/*.py"))):
+        tree = ast.parse(path.read_bytes())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and (
+                ast.get_docstring(node) is not None
+            ):
+                del node.body[0]
+        digest.update(f"{path.name}\n{ast.dump(tree)}\n".encode())
+    return digest.hexdigest()[:8]
 
 
 class Watch:

@@ -4,8 +4,12 @@
 the second is zero but for the candidate of the GRU. The loop runs the cell's own equations one
 operation at a time, as a user would write them.
 
-Why inference is under `no_grad` and training asks for every gradient: that is what our kernels
-give.
+Inference is under `no_grad`, with the layer in its mode for it and nothing that asks for a
+gradient; training is forward and backward to every parameter, state and input. All is in single
+precision on as many threads as ours.
+
+Why nothing else is set: these are the settings of PyTorch's own manual, and it has its fused paths
+with them.
 """
 
 from __future__ import annotations
@@ -35,14 +39,15 @@ def candidates(problem: Problem, task: str, threads: int) -> Iterator[Candidate]
     torch.set_num_threads(threads)
     name = known(problem.cell)
     if name in LAYERS:
-        yield _candidate("torch.nn", _Layer(problem, name), task)
-    yield _candidate("torch loop", _Loop(problem), task, loop=True)
+        yield _candidate("torch.nn", _Layer(problem, name, task), task)
+    yield _candidate("torch loop", _Loop(problem, task), task, loop=True)
 
 
 class _Layer:
     """One layer of `torch.nn` with the problem's parameters."""
 
-    def __init__(self, problem: Problem, name: str) -> None:
+    def __init__(self, problem: Problem, name: str, task: str) -> None:
+        training = task == "training"
         settings = {choice.name: choice.chosen for choice in problem.cell.choices}
         activation = {"nonlinearity": settings["activation"]} if settings else {}
         self.gates = GATES[name]
@@ -51,8 +56,9 @@ class _Layer:
         with torch.no_grad():
             for key, parameter in self.layer.named_parameters():
                 parameter.copy_(torch.from_numpy(stacked[key.removesuffix("_l0")]))
-        self.x = _leaf(next(iter(problem.inputs.values())))
-        self.state = {key: _leaf(array[None]) for key, array in problem.state.items()}
+        self.layer.train(training).requires_grad_(training)
+        self.x = _leaf(next(iter(problem.inputs.values())), training)
+        self.state = {key: _leaf(array[None], training) for key, array in problem.state.items()}
         self.names = (*problem.inputs, *problem.state)
         self.leaves = [self.x, *self.state.values(), *self.layer.parameters()]
         self.ct_y = torch.from_numpy(problem.ct_y)
@@ -93,12 +99,14 @@ def _stacked(ours: Arrays, gates: tuple[str, ...]) -> Arrays:
 class _Loop:
     """The cell's equations in a Python loop over time."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, task: str) -> None:
+        training = task == "training"
         self.step = step(problem.cell, LIBRARY)
         self.constants = {constant.name: constant.value for constant in problem.cell.constants}
-        self.inputs = {name: _leaf(array) for name, array in problem.inputs.items()}
+        self.inputs = {name: _leaf(array, training) for name, array in problem.inputs.items()}
         self.given = {
-            name: _leaf(array) for name, array in (problem.state | problem.parameters).items()
+            name: _leaf(array, training)
+            for name, array in (problem.state | problem.parameters).items()
         }
         self.names = (*self.inputs, *self.given)
         self.leaves = [*self.inputs.values(), *self.given.values()]
@@ -136,8 +144,8 @@ def _candidate(name: str, model: _Layer | _Loop, task: str, loop: bool = False) 
     return Candidate(name, infer, lambda y: Outcome(y.numpy(), {}), loop)
 
 
-def _leaf(array: Array) -> Tensor:
-    return torch.tensor(array, requires_grad=True)
+def _leaf(array: Array, training: bool) -> Tensor:
+    return torch.tensor(array, requires_grad=training)
 
 
 def _tensors(function: Callable[..., Tensor]) -> Callable[..., Tensor]:

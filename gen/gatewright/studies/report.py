@@ -1,20 +1,22 @@
-"""Rows -> Report: what a run of the benchmark found, as a table, as JSON, and back from JSON.
+"""Rows -> Report: what a run of the benchmark found.
 
 A ratio is the peer's time divided by ours: above 1, ours is faster. Peers that did not agree have
 no ratio. Times are microseconds per time step of the whole batch.
 
-Why it reads its own JSON: a committed result is drawn and tabulated again without a new run.
+Why rows are kept in one order, by cell, task, threads and size: a file of results then changes only
+where a figure did.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-SCHEMA_VERSION = 1
+Key = tuple[str, str, int, int, int, int]
+Group = tuple[str, str, int]
+PEER_ORDER = ("torch.nn", "torch loop", "jax scan", "onnxruntime")
 ALL_CELLS = "all"
 # What other processes may use of the processors while a point is measured.
 QUIET_PERCENT = 5.0
@@ -22,7 +24,11 @@ QUIET_PERCENT = 5.0
 
 @dataclass(frozen=True)
 class Comparison:
-    """A peer at one point. `error` is the worst disagreement, None if it is not finite."""
+    """A peer at one point, its `ratio` its time divided by ours.
+
+    `error` is the worst disagreement as a part of the array's scale, None if it is not finite;
+    `where` names that array if the peer does not agree, and there is then no time and no ratio.
+    """
 
     peer: str
     agrees: bool
@@ -37,10 +43,13 @@ class Comparison:
 class Row:
     """One point: our time, and how the peers compare.
 
+    `kernels` is a digest of the generated file that was measured. `percent_of_peak` counts the
+    operations of the matrix products and is relative to the report's peak of so many threads.
     `others_percent` is what other processes used of all processors meanwhile, None if unknown.
     """
 
     cell: str
+    kernels: str
     task: str
     threads: int
     B: int
@@ -51,6 +60,16 @@ class Row:
     repetitions: int
     others_percent: float | None
     peers: tuple[Comparison, ...]
+
+    @property
+    def key(self) -> Key:
+        """Which point this is; rows are ordered by it."""
+        return (self.cell, self.task, self.threads, self.B, self.H, self.T)
+
+    @property
+    def group(self) -> Group:
+        """The cell, the task and the number of threads: what one geometric mean is over."""
+        return (self.cell, self.task, self.threads)
 
     @property
     def disturbed(self) -> bool:
@@ -85,7 +104,7 @@ class Mean:
 
 @dataclass(frozen=True)
 class Report:
-    """A run: where it ran, how, and what was found."""
+    """A run: where it ran, how, and what was found; `notes` say what was left out."""
 
     machine: Mapping[str, Any]
     protocol: Mapping[str, Any]
@@ -95,8 +114,29 @@ class Report:
 
     @property
     def peers(self) -> tuple[str, ...]:
-        """Every peer that appears, in order."""
-        return tuple(dict.fromkeys(each.peer for row in self.rows for each in row.peers))
+        """Every peer that appears; those of this project always in the same order."""
+        found = dict.fromkeys(each.peer for row in self.rows for each in row.peers)
+        return (*(n for n in PEER_ORDER if n in found), *(n for n in found if n not in PEER_ORDER))
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The notes, and how many points other processes disturbed."""
+        disturbed = sum(row.disturbed for row in self.rows)
+        if not disturbed:
+            return self.notes
+        return (
+            *self.notes,
+            f"{disturbed} of {len(self.rows)} points (marked ~) were measured while other "
+            f"processes used more than {QUIET_PERCENT:g}% of the machine: their ratios are in no "
+            "mean",
+        )
+
+    def groups(self) -> dict[Group, tuple[Row, ...]]:
+        """Return the rows of every cell, task and number of threads."""
+        found: dict[Group, list[Row]] = {}
+        for row in self.rows:
+            found.setdefault(row.group, []).append(row)
+        return {group: tuple(rows) for group, rows in found.items()}
 
     @property
     def disagreements(self) -> tuple[str, ...]:
@@ -132,44 +172,6 @@ class Report:
                 if ratios:
                     ratio = rounded(geometric_mean(ratios))
                     yield Mean(name, task, threads, peer, ratio, len(ratios))
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the report as JSON's types, without the version of its schema."""
-        return {
-            "machine": dict(self.machine),
-            "protocol": dict(self.protocol),
-            "notes": list(self.notes),
-            "peaks": [asdict(each) for each in self.peaks],
-            "geometric_means": [asdict(each) for each in self.means()],
-            "rows": [asdict(each) for each in self.rows],
-        }
-
-    def file_text(self) -> str:
-        """Return the text of a result file: JSON with one point per line."""
-        parts = []
-        for key, value in {"schema_version": SCHEMA_VERSION, **self.as_dict()}.items():
-            text = json.dumps(value)
-            if isinstance(value, list) and value:
-                text = "[\n" + ",\n".join(f"  {json.dumps(each)}" for each in value) + "\n]"
-            parts.append(f"{json.dumps(key)}: {text}")
-        return "{\n" + ",\n".join(parts) + "\n}\n"
-
-
-def read_report(text: str) -> Report:
-    """Return the report of a result file. Raises ValueError if it is none."""
-    try:
-        content = json.loads(text)
-        if content["schema_version"] != SCHEMA_VERSION:
-            raise ValueError(f"schema_version is {content['schema_version']}, not {SCHEMA_VERSION}")
-        rows = [
-            Row(**{**row, "peers": tuple(Comparison(**each) for each in row["peers"])})
-            for row in content["rows"]
-        ]
-        peaks = tuple(Peak(**each) for each in content["peaks"])
-        notes = tuple(content["notes"])
-        return Report(content["machine"], content["protocol"], notes, peaks, tuple(rows))
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"this is not a result of the benchmark: {error}") from None
 
 
 def geometric_mean(values: Sequence[float]) -> float:

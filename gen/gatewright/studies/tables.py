@@ -1,11 +1,15 @@
-"""Report -> rows of text: the table of points and the table of geometric means.
+"""Report -> rows of text: points, geometric means, targets, and the plans of points.
 
 Why text and not numbers: the command line aligns it, and the README takes the same words.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
+from gatewright.studies.explain import Explanation
 from gatewright.studies.report import Comparison, Report
+from gatewright.studies.targets import Verdict
 
 Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
@@ -39,6 +43,58 @@ def means(report: Report) -> Table:
         texts = ("-" if ratio is None else f"{number_text(ratio)}x" for ratio in each)
         rows.append((cell, task, str(threads), *texts))
     return ("cell", "task", "threads", *peers), rows
+
+
+def targets(found: Sequence[Verdict]) -> Table:
+    """Return headings and one row per promise and group of points."""
+    rows: list[tuple[str, ...]] = []
+    for each in found:
+        target = each.target
+        unit = "x" if target.peer else "%"
+        mean, worst = (
+            "-" if value is None else f"{number_text(value)}{unit}"
+            for value in (each.mean, each.worst)
+        )
+        rows.append(
+            (
+                target.name,
+                each.cell,
+                each.task,
+                ", ".join(map(str, each.threads)),
+                f"{mean} of {target.mean:g}{unit}",
+                f"{worst} of {target.worst:g}{unit}",
+                f"{each.points} of {each.expected}",
+                each.verdict,
+                each.where,
+            )
+        )
+    headings = (
+        "target",
+        "cell",
+        "task",
+        "threads",
+        "mean",
+        "worst",
+        "points",
+        "verdict",
+        "worst at",
+    )
+    return headings, rows
+
+
+def plans(found: Iterable[Explanation]) -> Table:
+    """Return headings and one row per direction of a point."""
+    headings = ("cell", "direction", "threads", "B", "H", "T", "uses", "split", "why")
+    return headings, [
+        (
+            each.cell,
+            each.direction,
+            *(str(number) for number in (each.threads, each.B, each.H, each.T, each.used)),
+            each.split,
+            each.why,
+        )
+        for each in found
+    ]
 
 
 def number_text(value: float) -> str:

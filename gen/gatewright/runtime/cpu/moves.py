@@ -26,14 +26,14 @@ _INDEX, _LANE = ir.IntType(64), ir.IntType(32)
 LANES = tuple(vector_bytes() // max(size, 1) for size in range(9))
 
 
-@rows  # type: ignore[untyped-decorator]
+@rows
 def copy(source: Any, at: int, target: Any, to: int, count: int) -> None:
     """Copy `count` numbers of a [size] array, from `at` on, to `to` on in another."""
     for n in range(np.uint64(count)):
         target[np.uint64(to) + n] = source[np.uint64(at) + n]
 
 
-@rows  # type: ignore[untyped-decorator]
+@rows
 def clear(target: Any, to: int, count: int) -> None:
     """Write `count` zeros from `to` on."""
     for n in range(np.uint64(count)):
