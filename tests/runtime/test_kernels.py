@@ -306,3 +306,35 @@ def test_a_cell_shows_itself() -> None:
     assert r"\sigma" in lstm._repr_latex_()
     assert lstm._repr_html_().startswith("<")
     assert catalogue.load("lstm") == lstm.cell
+
+
+@pytest.mark.parametrize("every", [1, 3, 7, 16, 100])
+@pytest.mark.parametrize("name", ["lstm_peephole", "fast_grnn", "minimal_rnn"])
+def test_checkpoints_change_no_bit(name: str, every: int, kernels_of: KernelsOf) -> None:
+    parameters, x, state = arguments(name, T=16)
+    kernels = kernels_of(name, fill=np.nan)
+    whole = kernels.forward(parameters, x, state)
+    pieces = kernels.forward(parameters, x, state, checkpoint=every)
+    np.testing.assert_array_equal(whole.y, pieces.y)
+    assert same(whole.state, pieces.state)
+    for each, states in pieces.states.items():
+        np.testing.assert_array_equal(states[:-1], whole.states[each][:-1:every])
+    assert same(gradients(kernels, whole), gradients(kernels, pieces))
+
+
+@pytest.mark.parametrize("sizes", [{"T": 0}, {"B": 0}])
+def test_checkpoints_of_nothing(sizes: dict[str, int], kernels_of: KernelsOf) -> None:
+    parameters, x, state = arguments("lstm", **sizes)
+    kernels = kernels_of("lstm")
+    found = [
+        gradients(kernels, kernels.forward(parameters, x, state, checkpoint=every))
+        for every in (2, None)
+    ]
+    assert same(*found)
+
+
+@pytest.mark.parametrize("every", [0, -1, 2.5, True, "2"])
+def test_a_piece_has_at_least_one_step(every: Any, kernels_of: KernelsOf) -> None:
+    parameters, x, state = arguments("lstm")
+    with pytest.raises(ArgumentError, match="`checkpoint` must be a positive whole number"):
+        kernels_of("lstm").forward(parameters, x, state, checkpoint=every)

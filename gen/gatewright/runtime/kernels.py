@@ -22,6 +22,12 @@ from gatewright.runtime.layout import Layout
 from gatewright.runtime.load import Module
 from gatewright.runtime.memory import HostMemory, Memory
 from gatewright.runtime.parameters import Parameters, checked_parameters
+from gatewright.runtime.pieces import (
+    Pieces,
+    backward_in_pieces,
+    checked_every,
+    forward_in_pieces,
+)
 from gatewright.runtime.storage import BACKWARD, FORWARD, Storage, storage, work
 from gatewright.runtime.validate import ArgumentError, Array, checked_array, checked_dict
 
@@ -42,7 +48,8 @@ class Step:
 class Run:
     """A sequence: outputs [T, B, dim], final states [B, dim], all states [T + 1, B, dim].
 
-    `kept` holds what `backward` needs, in the target's own memory; None if nothing was kept.
+    `kept` holds what `backward` needs, in the target's own memory; None if nothing was kept, or
+    only `pieces` of the sequence: all states are then those at the start of each and the last.
     """
 
     y: Array
@@ -51,6 +58,7 @@ class Run:
     kept: Mapping[str, Any] | None = field(repr=False)
     sizes: Mapping[str, int] = field(repr=False)
     parameters: Parameters = field(repr=False)
+    pieces: Pieces | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -115,29 +123,32 @@ class Kernels:
         state: Mapping[str, Array] | None = None,
         *,
         keep: bool = True,
+        checkpoint: int | None = None,
     ) -> Run:
         """Run a sequence x [T, B, dim] from the given states [B, dim], zeros if None.
 
-        With `keep=False` nothing is kept for `backward`: faster, and less memory. Raises
-        ArgumentError if an array does not fit the cell.
+        With `keep=False` nothing is kept for `backward`: faster, and less memory. With
+        `checkpoint=k` only the states of every k-th step are, and `backward` computes the rest
+        again: the same gradients for less memory and a third more time. Raises ArgumentError if an
+        array does not fit the cell.
         """
         known = self._parameters(parameters, copy=False)
         sizes = dict(known.sizes)
-        values: dict[str, Any] = {}
-        for name, array in self._checked_inputs(x, sizes).items():
-            values[name] = self._memory.upload(array)
+        inputs = self._checked_inputs(x, sizes)
         self._check_spread(sizes)
         initial = self._checked_states("states", state, sizes)
-        plan, shapes = self._plan(FORWARD, sizes, keep)
-        lasting = self._memory.arrays(shapes.lasting, self.dtype)
-        values |= lasting
-        for name in self.layout.states:
-            self._memory.write(values[name][0], initial[name])
-        if sizes["T"] * sizes["B"]:
-            passing = self._memory.arrays(shapes.passing, self.dtype)
-            more = {"T": sizes["T"], "chunk": plan.chunk, "kept": keep, **passing}
-            self._call(FORWARD, {**known.arrays(False), **values, **more}, plan)
-        return self._run(known, sizes, values, keep)
+        if checkpoint is None or not keep:
+            return self._run(known, sizes, self._forward(known, inputs, initial, keep), keep)
+
+        def piece(inputs: Arrays, initial: Arrays) -> tuple[Array, Arrays]:
+            values = self._forward(known, inputs, initial, False)
+            run = self._run(known, {**sizes, "T": len(next(iter(inputs.values())))}, values, False)
+            return run.y, run.state
+
+        every = checked_every(checkpoint)
+        y, final, pieces = forward_in_pieces(piece, inputs, initial, every)
+        states = {n: np.stack([each[n] for each in (*pieces.starts, final)]) for n in final}
+        return Run(y, final, states, None, sizes, known, pieces)
 
     def backward(
         self, run: Run, ct_y: Array, ct_state: Mapping[str, Array] | None = None
@@ -147,27 +158,27 @@ class Kernels:
         `ct_y` is [T, B, dim]; `ct_state` maps states to [B, dim], zeros if None. Raises
         ArgumentError if an array does not fit the run, or the run kept nothing.
         """
-        if run.kept is None:
+        if run.kept is None and run.pieces is None:
             raise ArgumentError("this run kept nothing: call `forward` with `keep=True`")
-        sizes, memory = run.sizes, self._memory
-        T, B = sizes["T"], sizes["B"]
-        shape = (T, B, *(sizes[d] for d in self.layout.output_dims))
-        values = dict(run.kept)
-        values["ct_y"] = memory.upload(checked_array("ct_y", ct_y, shape, self.dtype))
-        final = self._checked_states("cotangents of states", ct_state, sizes)
-        plan, shapes = self._plan(BACKWARD, sizes, True)
-        lasting = memory.arrays(shapes.lasting, self.dtype)
-        values |= lasting | memory.arrays(shapes.passing, self.dtype)
-        if not T * B:
-            for array in lasting.values():
-                memory.write(array, np.zeros(array.shape, self.dtype))
-        for name in self.layout.states:
-            carried = values[f"d_{name}"]
-            memory.write(carried[T % carried.shape[0]], final[name])
-        if T * B:
-            more = {"T": T, "chunk": plan.chunk, "more": False}
-            self._call(BACKWARD, {**run.parameters.arrays(True), **values, **more}, plan)
-        return self._gradients(values, lasting)
+        shape = (*(run.sizes[d] for d in ("T", "B", *self.layout.output_dims)),)
+        ct_y = checked_array("ct_y", ct_y, shape, self.dtype)
+        final = self._checked_states("cotangents of states", ct_state, run.sizes)
+        if run.kept is not None:
+            return self._gradients(self._backward(run.parameters, run.kept, ct_y, final, None))
+
+        def piece(
+            inputs: Arrays,
+            initial: Arrays,
+            ct_y: Array,
+            final: Arrays,
+            sums: Mapping[str, Any] | None,
+        ) -> Arrays:
+            kept = self._forward(run.parameters, inputs, initial, True)
+            found = self._backward(run.parameters, kept, ct_y, final, sums)
+            return {name: found[name] for name in self.layout.gradients}
+
+        assert run.pieces
+        return self._gradients(backward_in_pieces(piece, run.pieces, ct_y, final))
 
     def plans(self, sizes: Mapping[str, int], keep: bool = True) -> dict[str, Plan]:
         """Return how `forward` and `backward` are run for T, B and the cell's dimensions."""
@@ -229,6 +240,54 @@ class Kernels:
         plan = self._engine.plan(work(self.layout, direction, known, kept, size))
         return plan, storage(self.layout, direction, known, kept, plan.chunk)
 
+    def _forward(
+        self, parameters: Parameters, inputs: Arrays, initial: Arrays, keep: bool
+    ) -> dict[str, Any]:
+        """Run checked arguments forward; return what lasts, by name."""
+        first = next(iter(inputs.values()))
+        sizes = {**parameters.sizes, "T": first.shape[0], "B": first.shape[1]}
+        for name, array in inputs.items():
+            sizes.update(zip(self.layout.inputs[name], array.shape[2:], strict=True))
+        plan, shapes = self._plan(FORWARD, sizes, keep)
+        values = {name: self._memory.upload(array) for name, array in inputs.items()}
+        values |= self._memory.arrays(shapes.lasting, self.dtype)
+        for name, array in initial.items():
+            self._memory.write(values[name][0], array)
+        if first.size:
+            passing = self._memory.arrays(shapes.passing, self.dtype)
+            more = {"T": sizes["T"], "chunk": plan.chunk, "kept": keep, **passing}
+            self._call(FORWARD, {**parameters.arrays(False), **values, **more}, plan)
+        return values
+
+    def _backward(
+        self,
+        parameters: Parameters,
+        kept: Mapping[str, Any],
+        ct_y: Array,
+        final: Arrays,
+        sums: Mapping[str, Any] | None,
+    ) -> dict[str, Any]:
+        """Run checked cotangents back; return all arrays. Gradients add to `sums` if given."""
+        memory = self._memory
+        sizes = {**parameters.sizes, "T": ct_y.shape[0], "B": ct_y.shape[1]}
+        for name, dims in self.layout.inputs.items():
+            sizes.update(zip(dims, kept[name].shape[2:], strict=True))
+        plan, shapes = self._plan(BACKWARD, sizes, True)
+        lasting = memory.arrays(shapes.lasting, self.dtype)
+        lasting |= {name: sums[name] for name in self.layout.sums} if sums else {}
+        values = {**kept, "ct_y": memory.upload(ct_y), **lasting}
+        values |= memory.arrays(shapes.passing, self.dtype)
+        if not sizes["T"] * sizes["B"]:
+            for array in lasting.values():
+                memory.write(array, np.zeros(array.shape, self.dtype))
+        for name, array in final.items():
+            carried = values[f"d_{name}"]
+            memory.write(carried[sizes["T"] % carried.shape[0]], array)
+        if sizes["T"] * sizes["B"]:
+            more = {"T": sizes["T"], "chunk": plan.chunk, "more": sums is not None}
+            self._call(BACKWARD, {**parameters.arrays(True), **values, **more}, plan)
+        return values
+
     def _call(self, direction: str, values: Mapping[str, Any], plan: Plan) -> None:
         """Call `forward` or `backward` with the values of its argument names."""
         arguments = [values[name] for name in self._names[direction]]
@@ -248,14 +307,14 @@ class Kernels:
         final = {n: array[sizes["T"]].copy() for n, array in states.items()}
         return Run(y, final, states, values if keep else None, sizes, parameters)
 
-    def _gradients(self, values: Mapping[str, Any], lasting: Mapping[str, Any]) -> Gradients:
+    def _gradients(self, values: Mapping[str, Any]) -> Gradients:
         layout, download = self.layout, self._memory.download
-        inputs = {name: download(lasting[f"d_{name}"]) for name in layout.inputs}
+        inputs = {name: download(values[f"d_{name}"]) for name in layout.inputs}
         # After the last step of the reverse, every cotangent of a state is in its first slab.
         state = {name: download(values[f"d_{name}"])[0].copy() for name in layout.states}
         parameters = {}
         for name, dims in layout.parameters.items():
-            gradient = download(lasting[f"d_{name}"])
+            gradient = download(values[f"d_{name}"])
             # A scalar's gradient comes as one sum per unit.
             parameters[name] = gradient if dims else np.asarray(gradient.sum(), self.dtype)
         x = inputs if len(inputs) > 1 else next(iter(inputs.values()))

@@ -56,3 +56,13 @@ class Layout:
     def matrices(self) -> tuple[str, ...]:
         """The parameters that are matrices."""
         return tuple(name for name, dims in self.parameters.items() if len(dims) == 2)
+
+    @property
+    def sums(self) -> tuple[str, ...]:
+        """The gradients of parameters."""
+        return tuple(f"d_{name}" for name in self.parameters)
+
+    @property
+    def gradients(self) -> tuple[str, ...]:
+        """The gradients of inputs, states and parameters."""
+        return (*(f"d_{name}" for name in (*self.inputs, *self.states)), *self.sums)
