@@ -66,6 +66,13 @@ def test_a_verdict_says_where_it_is_worst_and_how_many_points_it_has() -> None:
     assert found.mean == pytest.approx((4.0**15 * 0.5) ** (1 / 16), rel=1e-3)
 
 
+def test_a_verdict_says_what_the_peak_itself_would_reach() -> None:
+    rows = [dataclasses.replace(each, percent_of_peak=80.0) for each in grid(1.2)]
+    found = lstm(report(*rows))
+    # A peer at two thirds of the peak cannot be beaten by half as much again.
+    assert (found.mean, found.ceiling, found.verdict) == (1.2, 1.5, "missed")
+
+
 def test_all_cells_tasks_and_threads_are_judged_together_too() -> None:
     good = [each for threads in (1, 4) for each in full_grid("lstm", "training", threads,
             **{"torch.nn": 4.0})]  # fmt: skip
@@ -88,9 +95,10 @@ def test_the_peak_is_promised_for_large_steps_only() -> None:
 
 
 def test_the_table_states_what_is_reached_and_what_was_promised() -> None:
-    headings, (first, *_) = tables.targets([lstm(report(*grid(1.62)))])
+    half = [dataclasses.replace(each, percent_of_peak=50.0) for each in grid(1.62)]
+    headings, (first, *_) = tables.targets([lstm(report(*half))])
     assert len(headings) == len(first)
-    assert first == ("torch.nn.LSTM", "lstm", "training", "1", "1.62x of 1.5x", "1.62x of 1x",
-                     "16 of 16", "reached", "B=1 H=128")  # fmt: skip
+    assert first == ("torch.nn.LSTM", "lstm", "training", "1", "1.62x of 1.5x", "3.24x",
+                     "1.62x of 1x", "16 of 16", "reached", "B=1 H=128")  # fmt: skip
     _, (empty, *_) = tables.targets([lstm(report(*grid(None)))])
-    assert empty[4:] == ("- of 1.5x", "- of 1x", "0 of 16", "open", "")
+    assert empty[4:] == ("- of 1.5x", "-", "- of 1x", "0 of 16", "open", "")

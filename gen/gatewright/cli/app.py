@@ -20,6 +20,7 @@ from gatewright.cli.bench import bench
 from gatewright.cli.doctor import cache, doctor
 from gatewright.cli.generate import generate
 from gatewright.cli.grad import grad
+from gatewright.cli.memory import memory
 from gatewright.cli.output import print_json
 from gatewright.cli.spec_commands import check, explain, fmt, new
 from gatewright.cli.view_commands import list_cells, show
@@ -36,7 +37,11 @@ def commands() -> None:
     """
 
 
-for command in (new, check, fmt, list_cells, show, generate, grad, bench, explain, doctor, cache):
+COMMANDS = (
+    *(new, check, fmt, list_cells, show, generate, grad),
+    *(bench, memory, explain, doctor, cache),
+)
+for command in COMMANDS:
     commands.add_command(command)
 
 

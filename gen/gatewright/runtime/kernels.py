@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from gatewright.runtime.pieces import (
     checked_every,
     forward_in_pieces,
 )
-from gatewright.runtime.storage import BACKWARD, FORWARD, Storage, storage, work
+from gatewright.runtime.storage import BACKWARD, FORWARD, Shapes, Storage, storage, work
 from gatewright.runtime.validate import ArgumentError, Array, checked_array, checked_dict
 
 __all__ = ["Gradients", "HostMemory", "Kernels", "Memory", "Run", "Step"]
@@ -183,6 +184,23 @@ class Kernels:
     def plans(self, sizes: Mapping[str, int], keep: bool = True) -> dict[str, Plan]:
         """Return how `forward` and `backward` are run for T, B and the cell's dimensions."""
         return {each: self._plan(each, sizes, keep)[0] for each in (FORWARD, BACKWARD)}
+
+    def kept_bytes(self, sizes: Mapping[str, int], checkpoint: int | None = None) -> int:
+        """Return how many bytes a run keeps for `backward`, outputs and states included.
+
+        `sizes` has T, B and the cell's dimensions; what the caller gave is not counted.
+        """
+        size = np.dtype(self.dtype).itemsize
+
+        def bytes_of(shapes: Shapes) -> int:
+            return size * sum(prod(shape) for shape in shapes.values())
+
+        if checkpoint is None:
+            return bytes_of(self._plan(FORWARD, sizes, True)[1].lasting)
+        dims = self.layout.states.values()
+        states = sum(sizes["B"] * prod(sizes[dim] for dim in each) for each in dims)
+        output = sizes["T"] * sizes["B"] * prod(sizes[dim] for dim in self.layout.output_dims)
+        return size * (output + states * -(-sizes["T"] // checked_every(checkpoint)))
 
     def _inputs(self, x: Any) -> Mapping[str, Any]:
         names = tuple(self.layout.inputs)

@@ -51,9 +51,9 @@ def targets(found: Sequence[Verdict]) -> Table:
     for each in found:
         target = each.target
         unit = "x" if target.peer else "%"
-        mean, worst = (
+        mean, ceiling, worst = (
             "-" if value is None else f"{number_text(value)}{unit}"
-            for value in (each.mean, each.worst)
+            for value in (each.mean, each.ceiling, each.worst)
         )
         rows.append(
             (
@@ -62,6 +62,7 @@ def targets(found: Sequence[Verdict]) -> Table:
                 each.task,
                 ", ".join(map(str, each.threads)),
                 f"{mean} of {target.mean:g}{unit}",
+                ceiling,
                 f"{worst} of {target.worst:g}{unit}",
                 f"{each.points} of {each.expected}",
                 each.verdict,
@@ -74,6 +75,7 @@ def targets(found: Sequence[Verdict]) -> Table:
         "task",
         "threads",
         "mean",
+        "at the peak",
         "worst",
         "points",
         "verdict",

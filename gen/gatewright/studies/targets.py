@@ -8,6 +8,9 @@ about large steps only (B of 64 and more, H of 256 and more) and have an arithme
     missed    a point is below the worst that is allowed, or the mean of all points is too low
     open      neither: points are missing, were disturbed, or the peer computed something else
 
+`ceiling` is the mean that kernels at 100 % of the peak would reach: they multiply and do nothing
+else. A promise above it cannot be kept by anybody, as the peer is too near the peak itself.
+
 Why not `reached` on a part of the grid: small steps are harder than large ones, or the other way
 round, and whoever picks the part picks the answer.
 """
@@ -74,7 +77,7 @@ class Verdict:
     """A promise and some points: mean and worst value, where the worst is, and what follows.
 
     `cell` and `task` may be `all`; `threads` are those that were looked at. `points` of `expected`
-    points have a value; without any, `mean`, `worst` and `where` are empty.
+    points have a value; without any, `mean`, `ceiling`, `worst` and `where` are empty.
     """
 
     target: Target
@@ -82,6 +85,7 @@ class Verdict:
     task: str
     threads: tuple[int, ...]
     mean: float | None
+    ceiling: float | None
     worst: float | None
     where: str
     points: int
@@ -125,9 +129,10 @@ def _verdict(
 ) -> Verdict:
     found = [(value, row) for row in rows if (value := target.value(row)) is not None]
     if not found:
-        return Verdict(target, cell, task, threads, None, None, "", 0, expected, OPEN)
+        return Verdict(target, cell, task, threads, None, None, None, "", 0, expected, OPEN)
     values = [value for value, _ in found]
     mean = rounded(geometric_mean(values) if target.peer else statistics.fmean(values))
+    ceiling = rounded(geometric_mean([v * 100 / row.percent_of_peak for v, row in found]))
     worst, at = min(found, key=lambda each: each[0])
     where = f"B={at.B} H={at.H}"
     if cell == ALL_CELLS:
@@ -137,4 +142,7 @@ def _verdict(
         verdict = MISSED
     else:
         verdict = REACHED if whole else OPEN
-    return Verdict(target, cell, task, threads, mean, worst, where, len(found), expected, verdict)
+    ceiling = ceiling if target.peer else 100.0
+    return Verdict(
+        target, cell, task, threads, mean, ceiling, worst, where, len(found), expected, verdict
+    )
