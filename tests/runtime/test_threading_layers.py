@@ -39,7 +39,8 @@ def result(threads):
     return [run.y, *kernels.backward(run, np.ones_like(run.y)).parameters.values()]
 
 expected = result(1)
-assert loaded.compile(threads=3).plans(dict(T=30, B=60, input=40, hidden=200))["forward"].threads > 1
+sizes = dict(T=30, B=60, input=40, hidden=200)
+assert loaded.compile(threads=3).plans(sizes)["forward"].threads > 1
 with ThreadPoolExecutor(2) as pool:
     found = [pool.submit(result, 3) for _ in range(6)]
     same = all(np.array_equal(a, b) for each in found for a, b in zip(expected, each.result()))

@@ -291,8 +291,9 @@ class Kernels:
         for name, dims in self.layout.inputs.items():
             sizes.update(zip(dims, kept[name].shape[2:], strict=True))
         plan, shapes = self._plan(BACKWARD, sizes, True)
-        lasting = memory.arrays(shapes.lasting, self.dtype)
-        lasting |= {name: sums[name] for name in self.layout.sums} if sums else {}
+        given = {name: sums[name] for name in self.layout.sums} if sums else {}
+        new = {name: shape for name, shape in shapes.lasting.items() if name not in given}
+        lasting = given | memory.arrays(new, self.dtype)
         values = {**kept, "ct_y": memory.upload(ct_y), **lasting}
         values |= memory.arrays(shapes.passing, self.dtype)
         if not sizes["T"] * sizes["B"]:

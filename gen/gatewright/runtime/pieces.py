@@ -48,12 +48,17 @@ def forward_in_pieces(
 ) -> tuple[Array, Arrays, Pieces]:
     """Return outputs, final states and pieces; `run` returns the first two of one piece."""
     T = len(next(iter(inputs.values())))
-    state, starts, outputs = initial, [], []
+    state, starts = initial, []
+    outputs: Array | None = None
     for first in range(0, max(T, 1), every):
         starts.append(state)
         y, state = run({n: array[first : first + every] for n, array in inputs.items()}, state)
-        outputs.append(y)
-    return np.concatenate(outputs), state, Pieces(every, inputs, tuple(starts))
+        if outputs is None:
+            outputs = np.empty((T, *y.shape[1:]), y.dtype)
+        # A copy, as a view would hold on to all memory of its piece.
+        outputs[first : first + every] = y
+    assert outputs is not None
+    return outputs, state, Pieces(every, inputs, tuple(starts))
 
 
 def backward_in_pieces(
@@ -68,12 +73,12 @@ def backward_in_pieces(
     added to those given, `d_` of every input, and of every state ([slabs, B, dim]: the first slab).
     """
     found: Mapping[str, Any] | None = None
-    parts: dict[str, list[Array]] = {name: [] for name in pieces.inputs}
+    whole = {name: np.empty_like(array) for name, array in pieces.inputs.items()}
     for first, last, initial in pieces.bounds():
         given = {name: array[first:last] for name, array in pieces.inputs.items()}
         found = run(given, initial, ct_y[first:last], final, found)
         final = {name: found[f"d_{name}"][0].copy() for name in initial}
-        for name, part in parts.items():
-            part.insert(0, found[f"d_{name}"])
+        for name, array in whole.items():
+            array[first:last] = found[f"d_{name}"]
     assert found is not None
-    return {**found, **{f"d_{name}": np.concatenate(part) for name, part in parts.items()}}
+    return {**found, **{f"d_{name}": array for name, array in whole.items()}}

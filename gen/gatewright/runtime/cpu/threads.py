@@ -17,9 +17,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gatewright.runtime.cpu.parts import Part, new_shared
+from gatewright.runtime.cpu.seats import Seats
 from gatewright.runtime.engine import Plan
 
-Job = tuple[Callable[..., Any], Part, Sequence[Any]]
+Job = tuple[Callable[..., Any], Part, Sequence[Any], Seats]
 
 
 class _Worker:
@@ -33,12 +34,13 @@ class _Worker:
 
     def _serve(self) -> None:
         while True:
-            function, part, arguments = self.jobs.get()
+            function, part, arguments, seats = self.jobs.get()
             try:
+                seats.take()
                 function(part, *arguments)
             except BaseException as error:  # handed to the caller of `run`
                 self.error = error
-            del function, part, arguments
+            del function, part, arguments, seats
             self.done.release()
 
     def result(self) -> BaseException | None:
@@ -64,10 +66,14 @@ class _Pool:
             shared = new_shared(plan.threads)
             parts = [(i, plan.threads, int(plan.by_units), shared) for i in range(plan.threads)]
             called = self.workers[: plan.threads - 1]
+            seats = Seats(plan.threads)
             for worker, part in zip(called, parts[1:], strict=True):
-                worker.jobs.put((function, part, arguments))
-            function(parts[0], *arguments)
-            errors = [error for error in [worker.result() for worker in called] if error]
+                worker.jobs.put((function, part, arguments, seats))
+            try:
+                function(parts[0], *arguments)
+            finally:
+                errors = [error for error in [worker.result() for worker in called] if error]
+                seats.leave()
         finally:
             self.free.release()
         if errors:
