@@ -18,7 +18,7 @@ from typing import Any
 import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, config
 from numba.extending import intrinsic
 
 _build: Any = cgutils
@@ -28,7 +28,13 @@ _LANE = ir.IntType(32)
 
 @cache
 def vector_bytes() -> int:
-    """Return the width of the machine's vector registers in bytes."""
+    """Return the width in bytes of the vector registers that Numba compiles for.
+
+    That is the machine's, unless NUMBA_CPU_FEATURES says otherwise.
+    """
+    if config.CPU_FEATURES is not None:
+        known = {each.strip() for each in config.CPU_FEATURES.split(",")}
+        return 64 if "+avx512f" in known else 32 if "+avx2" in known else 16
     features = llvm.get_host_cpu_features()
     return 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
 
