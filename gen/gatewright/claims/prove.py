@@ -1,0 +1,118 @@
+"""Claim -> Verdict: prove by induction in the weakest theory, or find the first differing step.
+
+Why proofs first: most true claims are proved within a millisecond, and a failed proof leaves the
+residual that says what a counterexample must make visible.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from gatewright.claims.claim import Claim
+from gatewright.claims.division import is_nonnegative
+from gatewright.claims.normal_form import NormalForm, small_model_bound
+from gatewright.claims.obligations import Obligation, inductive, lookahead, unrolled
+from gatewright.claims.polynomial import single
+from gatewright.claims.refute import certified, square_matrices
+from gatewright.claims.show import latex, show
+from gatewright.claims.theory import Quality, Theory
+from gatewright.claims.verdict import Finding, Proved, Refuted, Undecided, Verdict
+from gatewright.claims.world import BEFORE, MeaningError, World
+
+STEPS = 3
+
+
+def decide(claim: Claim, steps: int = STEPS) -> Verdict:
+    """Return the verdict on a claim; refutations look at the first `steps` steps."""
+    began = time.perf_counter()
+    try:
+        finding = _decided(claim, steps)
+    except (MeaningError, ZeroDivisionError) as problem:
+        finding = Undecided("outside the fragment", str(problem))
+    return Verdict(claim, finding, 1000 * (time.perf_counter() - began))
+
+
+def _decided(claim: Claim, steps: int) -> Finding:
+    from gatewright.claims.state_maps import candidates
+
+    for mapped in [claim] if claim.states else candidates(claim):
+        finding = proof(mapped)
+        if finding is not None:
+            return finding
+    return refutation(claim, steps)
+
+
+def proof(claim: Claim) -> Proved | None:
+    """Return the proof of a claim by its state map, in the weakest theory; None if there is none.
+
+    Raises MeaningError if the claim's values cannot be computed.
+    """
+    world, obligations = inductive(claim)
+    if not _invariants_hold(claim, world):
+        return None
+    for theory in Theory:
+        form = NormalForm(theory, world.qualities)
+        if all(not form.difference(each.left, each.right) for each in obligations):
+            return _proved(claim, form, obligations)
+    return None
+
+
+def _proved(claim: Claim, form: NormalForm, obligations: Iterable[Obligation]) -> Proved:
+    kept = [(each, form.of(each.left)) for each in obligations if each.role != "initial"]
+    conditions = sorted(
+        f"{show(form, single(atom))} is finite and not 0" for atom in form.conditions
+    )
+    return Proved(
+        theory=form.theory,
+        rules=tuple(sorted(form.rules.items())),
+        conditions=tuple(conditions),
+        lookahead=lookahead(claim),
+        normal_forms=tuple((o.what, show(form, p), latex(form, p)) for o, p in kept),
+        states={f"{alias}.{name}[t]": str(expr) for (alias, name), expr in claim.states.items()},
+        size_to_test=small_model_bound(form),
+    )
+
+
+def _invariants_hold(claim: Claim, world: World) -> bool:
+    """Tell whether states assumed not to be negative stay so; zero states are not."""
+    for (alias, name), quality in claim.qualities.items():
+        if quality is not Quality.NONNEGATIVE or alias == claim.mapped:
+            continue
+        world.value(alias, name, BEFORE)
+        form = NormalForm(Theory.TANH_SIGMOID, world.qualities)
+        if not is_nonnegative(form, form.of(world.value(alias, name, 0))):
+            return False
+    return True
+
+
+def refutation(claim: Claim, steps: int) -> Refuted | Undecided:
+    """Return a certified counterexample at the first differing step, or why there is none."""
+    world = World(claim, "unroll")
+    equal = 0
+    for step in range(1, steps + 1):
+        pairs = unrolled(claim, step, world)
+        differing = [k for k, each in enumerate(pairs) if _differs(each, world)]
+        if not differing:
+            equal = step
+            continue
+        alone = not any(_differs(pairs[k], world, square_matrices(world)) for k in differing)
+        found = certified(claim, world, pairs, differing, step, alone)
+        if found is not None:
+            from gatewright.claims.residual import residuals
+
+            shown, vanishes = residuals(claim)
+            return Refuted(step, found, alone, shown, vanishes)
+        tried = f"searched rational numbers at 1, 2 and 3 hidden units in step {step}"
+        return Undecided("not derivable in the theory, no counterexample found", tried)
+    tried = f"equal in steps 1 to {equal}"
+    return Undecided("equal for the steps tried, no inductive state map", tried)
+
+
+def _differs(pair: Obligation, world: World, scalars: frozenset[str] = frozenset()) -> bool:
+    """Tell whether two terms differ in the strongest theories."""
+    for theory in (Theory.PARITY, Theory.TANH_SIGMOID, Theory.EXP):
+        form = NormalForm(theory, world.qualities, scalars)
+        if not form.difference(pair.left, pair.right):
+            return False
+    return True
