@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 from gatewright.claims import division
 from gatewright.claims.atoms import Applied, Exponential
 from gatewright.claims.polynomial import (
+    Monomial,
+    Number,
     Polynomial,
     add,
     constant,
@@ -105,8 +107,10 @@ def _relu(form: NormalForm, argument: Polynomial) -> Polynomial | None:
         form.rules["relu of a number"] += 1
         return constant(max(value, 0))
     unit, rest = division.positive_unit(form, argument)
+    if not unit:
+        unit, rest = _positive_factor(form, argument)
     if unit:
-        form.rules["relu(exp(u) a) = exp(u) relu(a)"] += 1
+        form.rules["relu(k a) = k relu(a), k > 0"] += 1
         return form.multiply({unit: 1}, applied(form, "relu", rest))
     first = leading(argument)
     if first < 0:
@@ -135,6 +139,19 @@ def _by_exponentials(form: NormalForm, function: str, argument: Polynomial) -> P
         atom = form.atom(Exponential(monomial), scalar)
         result = form.multiply(result, single(atom, coefficient))
     return result
+
+
+def _positive_factor(form: NormalForm, argument: Polynomial) -> tuple[Monomial, Polynomial]:
+    """Split off the variables declared positive, with the least power that all monomials have."""
+    unit: list[tuple[int, Number]] = []
+    for atom in sorted({atom for monomial in argument for atom, _ in monomial}):
+        if form.quality(atom) is Quality.POSITIVE:
+            least = min(dict(monomial).get(atom, 0) for monomial in argument)
+            if least:
+                unit.append((atom, least))
+    below = tuple((atom, -power) for atom, power in unit)
+    rest = {form.times(monomial, below): value for monomial, value in argument.items()}
+    return tuple(unit), rest
 
 
 def _sign_of_all(form: NormalForm, argument: Polynomial) -> int | None:

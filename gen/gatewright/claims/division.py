@@ -100,7 +100,8 @@ def positive_unit(form: NormalForm, poly: Polynomial) -> tuple[Monomial, Polynom
             (atom, -power) for atom, power in monomial if isinstance(form.atoms[atom], Exponential)
         )
         rest = {form.times(each, unit): value for each, value in poly.items()}
-        key = freeze(rest)
+        # A factor of the whole must not change the choice.
+        key = freeze(scale(rest, Fraction(1) / leading(rest)))
         if best is None or key < best[0]:
             best = (key, rest, unit)
     assert best is not None

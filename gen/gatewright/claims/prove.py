@@ -13,8 +13,9 @@ from gatewright.claims.claim import Claim
 from gatewright.claims.division import is_nonnegative
 from gatewright.claims.normal_form import NormalForm, small_model_bound
 from gatewright.claims.obligations import Obligation, inductive, lookahead, unrolled
-from gatewright.claims.polynomial import single
+from gatewright.claims.polynomial import freeze, single
 from gatewright.claims.refute import certified, square_matrices
+from gatewright.claims.residual import Names, residuals
 from gatewright.claims.show import latex, show
 from gatewright.claims.theory import Quality, Theory
 from gatewright.claims.verdict import Finding, Proved, Refuted, Undecided, Verdict
@@ -54,12 +55,20 @@ def proof(claim: Claim) -> Proved | None:
     for theory in Theory:
         form = NormalForm(theory, world.qualities)
         if all(not form.difference(each.left, each.right) for each in obligations):
-            return _proved(claim, form, obligations)
+            return _proved(claim, world, form, obligations)
     return None
 
 
-def _proved(claim: Claim, form: NormalForm, obligations: Iterable[Obligation]) -> Proved:
-    kept = [(each, form.of(each.left)) for each in obligations if each.role != "initial"]
+def _proved(
+    claim: Claim, world: World, form: NormalForm, obligations: Iterable[Obligation]
+) -> Proved:
+    # The map of a state that is observed too is the same identity.
+    kept = {
+        freeze(form.of(each.left)): each
+        for each in reversed(list(obligations))
+        if each.role != "initial"
+    }
+    names = Names(claim, world, form)
     conditions = sorted(
         f"{show(form, single(atom))} is finite and not 0" for atom in form.conditions
     )
@@ -68,7 +77,10 @@ def _proved(claim: Claim, form: NormalForm, obligations: Iterable[Obligation]) -
         rules=tuple(sorted(form.rules.items())),
         conditions=tuple(conditions),
         lookahead=lookahead(claim),
-        normal_forms=tuple((o.what, show(form, p), latex(form, p)) for o, p in kept),
+        normal_forms=tuple(
+            (each.what, show(form, dict(key), names.text), latex(form, dict(key), names.tex))
+            for key, each in reversed(kept.items())
+        ),
         states={f"{alias}.{name}[t]": str(expr) for (alias, name), expr in claim.states.items()},
         size_to_test=small_model_bound(form),
     )
@@ -99,8 +111,6 @@ def refutation(claim: Claim, steps: int) -> Refuted | Undecided:
         alone = not any(_differs(pairs[k], world, square_matrices(world)) for k in differing)
         found = certified(claim, world, pairs, differing, step, alone)
         if found is not None:
-            from gatewright.claims.residual import residuals
-
             shown, vanishes = residuals(claim)
             return Refuted(step, found, alone, shown, vanishes)
         tried = f"searched rational numbers at 1, 2 and 3 hidden units in step {step}"

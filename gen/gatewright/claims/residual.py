@@ -17,7 +17,16 @@ from gatewright.claims.claim import Claim
 from gatewright.claims.division import is_never_zero
 from gatewright.claims.normal_form import NormalForm
 from gatewright.claims.obligations import inductive
-from gatewright.claims.polynomial import Monomial, Polynomial, add, freeze, single
+from gatewright.claims.polynomial import (
+    Monomial,
+    Polynomial,
+    add,
+    freeze,
+    leading,
+    number_of,
+    scale,
+    single,
+)
 from gatewright.claims.show import latex, name_latex, show
 from gatewright.claims.theory import INJECTIVE, Quality, Theory
 from gatewright.claims.world import MeaningError, World
@@ -36,15 +45,18 @@ def residuals(claim: Claim) -> tuple[tuple[tuple[str, str, str], ...], tuple[str
     except (MeaningError, ZeroDivisionError):
         return (), ()
     failed = [(what, poly) for what, poly in failed if poly]
-    distinct = {freeze(poly): (what, poly) for what, poly in reversed(failed)}
+    distinct = {
+        freeze(scale(poly, Fraction(1) / leading(poly))): (what, poly)
+        for what, poly in reversed(failed)
+    }
     failed = list(reversed(distinct.values()))
-    names = _Names(claim, world, form)
+    names = Names(claim, world, form)
     shown = tuple((what, *factored(form, poly, names)) for what, poly in failed)
     conditions = [condition(form, poly, names) for _, poly in failed]
     return shown, tuple(dict.fromkeys(each for each in conditions if each))
 
 
-class _Names:
+class Names:
     """What the values of the two cells are called where a residual reads them, text and LaTeX."""
 
     def __init__(self, claim: Claim, world: World, form: NormalForm) -> None:
@@ -57,13 +69,15 @@ class _Names:
                     continue
                 poly = form.of(world.value(side.alias, equation.target, 0))
                 monomial, value = next(iter(poly.items()), ((), 0))
+                if monomial and isinstance(form.atoms[monomial[0][0]], Variable):
+                    continue
                 if len(poly) == 1 and value == 1 and len(monomial) == 1 and monomial[0][1] == 1:
                     name = f"{side.alias}.{equation.target}[t]"
                     self.text[monomial[0][0]] = name
                     self.tex[monomial[0][0]] = name_latex(name)
 
 
-def factored(form: NormalForm, poly: Polynomial, names: _Names) -> tuple[str, str]:
+def factored(form: NormalForm, poly: Polynomial, names: Names) -> tuple[str, str]:
     """Return a polynomial, factored if it is not long, as text and as LaTeX."""
     odd = any(power != int(power) for monomial in poly for _, power in monomial)
     if not poly or len(poly) > LARGEST or odd:
@@ -94,7 +108,7 @@ def _bracketed(text: str) -> str:
     return text if plain else f"({text})"
 
 
-def condition(form: NormalForm, poly: Polynomial, names: _Names) -> str:
+def condition(form: NormalForm, poly: Polynomial, names: Names) -> str:
     """Return when `A (f(B) - f(C))` vanishes; empty if the polynomial is nothing of the kind."""
     for function in INJECTIVE:
         atoms = [
@@ -126,18 +140,22 @@ def _common_factor(poly: Polynomial, first: int, second: int) -> Polynomial | No
     return left if left and not add(left, right) else None
 
 
-def _condition(form: NormalForm, first: int, second: int, factor: Polynomial, names: _Names) -> str:
+def _condition(form: NormalForm, first: int, second: int, factor: Polynomial, names: Names) -> str:
     one, other = form.atoms[first], form.atoms[second]
     assert isinstance(one, Applied) and isinstance(other, Applied)
     difference = add(dict(one.argument), dict(other.argument), -1)
-    text = f"zero if and only if {_zero(form, difference, names)}"
+    zero = _zero(form, difference, names)
+    text = "never zero" if zero == "never" else f"zero if and only if {zero}"
     if _never_zero(form, factor):
         return text
     return f"{text}, where {factored(form, factor, names)[0]} is not 0"
 
 
-def _zero(form: NormalForm, poly: Polynomial, names: _Names) -> str:
+def _zero(form: NormalForm, poly: Polynomial, names: Names) -> str:
     """Write `poly = 0`, with one matrix pulled out if all monomials are under it."""
+    poly = scale(poly, Fraction(1) / leading(poly))
+    if number_of(poly):
+        return "never"
     matrices = set()
     inner: Polynomial = {}
     for monomial, value in poly.items():

@@ -13,19 +13,20 @@ from typing import Literal
 
 from gatewright.claims.claim import Claim, Expectation, Observed, Owned, Side, Symbol
 from gatewright.claims.family import (
-    STAR,
     CellText,
     ClaimText,
     Family,
     Formula,
     unknown_word,
 )
+from gatewright.claims.obligations import inductive, unrolled
+from gatewright.claims.parameter_map import ParameterMap
 from gatewright.claims.shapes import ClaimShapes, Known
 from gatewright.claims.terms import IDENTITY
 from gatewright.claims.theory import Quality
+from gatewright.claims.world import MeaningError, World
 from gatewright.language.cell import Cell
 from gatewright.language.diagnostics import Diagnostic, Findings, Span, SpecError, did_you_mean
-from gatewright.language.equation import EquationError, parse
 from gatewright.language.expression import Call, Expr, names, substitute, walk
 from gatewright.language.fields import CELL_NAME
 from gatewright.language.functions import AUTHOR_FUNCTIONS
@@ -58,12 +59,29 @@ def resolve_family(family: Family) -> tuple[Claim, ...]:
     claims = []
     for text in family.claims:
         try:
-            claims.append(_Resolver(family, text, cells, found).claim())
+            claim = _Resolver(family, text, cells, found).claim()
+            if claim is not None:
+                _check_meaning(claim, text, found)
+            claims.append(claim)
         except SpecError as problem:
             found.sources = {**found.sources, **problem.sources}
             found.found += problem.diagnostics
     found.check()
     return tuple(claim for claim in claims if claim is not None)
+
+
+def _check_meaning(claim: Claim, text: ClaimText, found: Findings) -> None:
+    """Report values that depend on themselves or on steps that are not there."""
+    try:
+        inductive(claim)
+        unrolled(claim, 1, World(claim, "unroll"))
+    except MeaningError as problem:
+        help = "read each value from an earlier step, or from the other cell"
+        message = f"claim `{claim.name}` cannot be computed: {problem}"
+        found.add("E0616", message, text.name.span, help)
+    except ZeroDivisionError:
+        help = "divide by what is declared nonzero under `for_all:`"
+        found.add("E0616", f"claim `{claim.name}` divides by zero", text.name.span, help)
 
 
 @lru_cache(maxsize=256)
@@ -133,7 +151,7 @@ class _Resolver:
             owned for word in text.sequences if (owned := self._gate(word)) is not None
         )
         ties = self._by_step(text.ties, "tie", self.shapes.equation)
-        parameters = self._parameters()
+        parameters = ParameterMap(self.shapes, self.found).of(text.parameters)
         states = self._by_step(text.states, "state map", self.shapes.state)
         aliases = {alias for alias, _ in states}
         if len(aliases) > 1:
@@ -281,78 +299,6 @@ class _Resolver:
                 self.found.add("E0609", message, key.span, "keep one of the entries")
             result[owned] = moved(formula.expr, -reference.shift)
         return result
-
-    def _parameters(self) -> dict[Owned, Expr]:
-        stars: dict[Owned, Expr] = {}
-        plain: dict[Owned, Expr] = {}
-        places: dict[Owned, Text] = {}
-        for key, text, formula in self.text.parameters:
-            if formula is None:
-                for owned, expr in self._expanded(key, text).items():
-                    stars[owned] = expr
-                    places[owned] = key
-                continue
-            reference = read_reference(key.value)
-            owned_one = None
-            if isinstance(reference, Reference) and reference.shift is None:
-                owned_one = self.shapes.parameter(reference, key.span)
-            else:
-                message = f"`{key}` is not a parameter of a cell"
-                self.found.add("E0601", message, key.span, "a parameter has no time index")
-            dims = self.shapes.of(formula, steps=False)
-            if owned_one is not None and dims is not None:
-                self.shapes.agree(owned_one, dims, formula)
-                plain[owned_one] = formula.expr
-                places[owned_one] = key
-        result = stars | plain
-        self._no_chains(result, places)
-        return result
-
-    def _no_chains(self, result: Mapping[Owned, Expr], places: Mapping[Owned, Text]) -> None:
-        given = {f"{alias}.{name}" for alias, name in result}
-        for owned, expr in result.items():
-            for name in names(expr):
-                if name in given:
-                    message = f"`{owned[0]}.{owned[1]}` is given by `{name}`, which is given itself"
-                    help = "give each parameter by parameters that are free"
-                    self.found.add("E0609", message, places[owned].span, help)
-
-    def _expanded(self, key: Text, text: Text) -> dict[Owned, Expr]:
-        """Return what an entry such as `lstm.*_i: gru.*_z` says of each parameter it matches."""
-        match = STAR.fullmatch(key.value)
-        side = None
-        if match is not None:
-            sides = (self.left, self.right)
-            side = next((each for each in sides if each.alias == match[1]), None)
-        if match is None or side is None:
-            message = f"`{key}` matches no parameters"
-            help = f"write it as `{self.left.alias}.*_i`, the name of a cell before the dot"
-            self.found.add("E0601", message, key.span, help)
-            return {}
-        result: dict[Owned, Expr] = {}
-        for parameter in side.cell.parameters:
-            name, before, after = parameter.name, match[2], match[3]
-            if len(name) < len(before) + len(after) or not (
-                name.startswith(before) and name.endswith(after)
-            ):
-                continue
-            star = name[len(before) : len(name) - len(after) or None]
-            filled = STAR.sub(rf"\1.\g<2>{star}\3", text.value)
-            expr = self._filled(filled, text)
-            if expr is not None and self.shapes.fits(expr, parameter.dims):
-                result[side.alias, name] = expr
-        if not result:
-            message = f"`{key}` matches no parameters that `{text}` has"
-            help = f"parameters: {', '.join(p.name for p in side.cell.parameters)}"
-            self.found.add("E0601", message, key.span, help)
-        return result
-
-    def _filled(self, filled: str, text: Text) -> Expr | None:
-        try:
-            return parse(filled, references=True)
-        except EquationError as problem:
-            self.found.add(problem.code, problem.message, text.span, problem.help)
-            return None
 
     def _complete(self, states: Mapping[Owned, Expr]) -> None:
         """A state map that gives one state of a cell gives all of them."""

@@ -260,7 +260,7 @@ def _is_zero(expr: Expr) -> bool:
 
 
 def _product(expr: Expr, left: Dims, right: Dims) -> Dims:
-    if len(left) == 2 and len(right) == 1 and left[1] == right[0]:
+    if len(left) == 2 and (not right or right == left[1:]):
         return left[:1]
     if len(left) == 2 and len(right) == 2 and left[1] == right[0]:
         return (left[0], right[1])

@@ -21,6 +21,7 @@ from gatewright.cli.doctor import doctor
 from gatewright.cli.generate import generate
 from gatewright.cli.grad import grad
 from gatewright.cli.output import print_json
+from gatewright.cli.prove import prove
 from gatewright.cli.spec_commands import check, explain, fmt, new
 from gatewright.cli.view_commands import list_cells, show
 
@@ -36,7 +37,7 @@ def commands() -> None:
     """
 
 
-for command in (new, check, fmt, list_cells, show, generate, grad, bench, explain, doctor):
+for command in (new, check, fmt, list_cells, show, generate, grad, prove, bench, explain, doctor):
     commands.add_command(command)
 
 
