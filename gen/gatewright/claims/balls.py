@@ -93,11 +93,11 @@ def _series(value: int) -> tuple[int, int]:
     halvings = max(0, abs(value).bit_length() - BITS + 8)
     small = ARITHMETIC.number(Fraction(value, UNIT << halvings))
     total, term = _ONE, _ONE
-    for k in range(1, 40):
+    for k in range(1, 24):
         term = ARITHMETIC.multiply(term, small)
         term = Ball(term.low // k, -(-term.high // k))
         total = ARITHMETIC.add(total, term)
-    # |small| < 2^-7, so what is left out is less than twice the next term: under 2^-280.
+    # |small| < 2^-8, so what is left out is less than twice the next term: under 2^-270.
     total = Ball(total.low - 1, total.high + 1)
     for _ in range(halvings):
         total = ARITHMETIC.multiply(total, total)

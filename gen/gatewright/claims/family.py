@@ -130,7 +130,7 @@ def read_family(path: str | Path, file: str = "") -> Family:
 def read_family_text(text: str, file: str = "claims.yaml") -> Family:
     """Return the family in a text. Raises SpecError with every mistake in its form."""
     text = check_text(text, file)
-    top = document(text, file)
+    top = document(text, file, "a claim file has a `family:` and `claims:`")
     found = Findings({file: text})
     for node in scalars(top):
         hidden = next((each for each in node.text if is_hidden(each)), "")

@@ -31,6 +31,13 @@ from gatewright.claims.polynomial import (
 from gatewright.claims.terms import INVERSE, TRANSPOSE, Term, below
 from gatewright.claims.theory import SCALARS, Quality, Theory
 
+# A step of the catalogue's cells has a few dozen monomials; three steps of two cells, hundreds.
+LARGEST_PRODUCT = 50_000
+
+
+class TooLargeError(Exception):
+    """A normal form that would take more time than it is worth."""
+
 
 @dataclass
 class NormalForm:
@@ -50,6 +57,7 @@ class NormalForm:
         self.rules: Counter[str] = Counter()
         self._numbers: dict[Atom, int] = {}
         self._known: dict[int, Polynomial] = {}
+        self._images: dict[tuple[str, int], Polynomial] = {}
 
     def of(self, term: Term) -> Polynomial:
         """Return the normal form of a term."""
@@ -125,8 +133,10 @@ class NormalForm:
         return tuple(sorted(exponents.items()))
 
     def multiply(self, left: Polynomial, right: Polynomial) -> Polynomial:
-        """Return the product of two polynomials."""
+        """Return the product of two polynomials. Raises TooLargeError."""
         result: Polynomial = {}
+        if len(left) * len(right) > LARGEST_PRODUCT:
+            raise TooLargeError("a normal form grew too large")
         for first, one in left.items():
             for second, other in right.items():
                 monomial = self.times(first, second)
@@ -201,7 +211,10 @@ class NormalForm:
         if monomial:
             self.rules["permutation: P(a * b) = P a * P b, P f(a) = f(P a)"] += 1
         for atom, exponent in monomial:
-            image = self._permuted_atom(matrix, name, atom)
+            image = self._images.get((matrix, atom))
+            if image is None:
+                image = self._permuted_atom(matrix, name, atom)
+                self._images[matrix, atom] = image
             if exponent < 0:
                 image = division.inverse(self, image)
             result = self.multiply(result, self.power(image, abs(int(exponent))))

@@ -11,12 +11,13 @@ from collections.abc import Iterable
 
 from gatewright.claims.claim import Claim
 from gatewright.claims.division import is_nonnegative
-from gatewright.claims.normal_form import NormalForm, small_model_bound
+from gatewright.claims.normal_form import NormalForm, TooLargeError, small_model_bound
 from gatewright.claims.obligations import Obligation, inductive, lookahead, unrolled
 from gatewright.claims.polynomial import freeze, single
-from gatewright.claims.refute import certified, square_matrices
+from gatewright.claims.refute import certified, probe, square_matrices
 from gatewright.claims.residual import Names, residuals
 from gatewright.claims.show import latex, show
+from gatewright.claims.state_maps import candidates
 from gatewright.claims.theory import Quality, Theory
 from gatewright.claims.verdict import Finding, Proved, Refuted, Undecided, Verdict
 from gatewright.claims.world import BEFORE, MeaningError, World
@@ -24,24 +25,33 @@ from gatewright.claims.world import BEFORE, MeaningError, World
 STEPS = 3
 
 
-def decide(claim: Claim, steps: int = STEPS) -> Verdict:
-    """Return the verdict on a claim; refutations look at the first `steps` steps."""
+def decide(claim: Claim, steps: int = STEPS, explain: bool = True) -> Verdict:
+    """Return the verdict on a claim; refutations look at the first `steps` steps.
+
+    Without `explain`, a refutation comes without its residual, which takes most of the time.
+    """
     began = time.perf_counter()
     try:
-        finding = _decided(claim, steps)
-    except (MeaningError, ZeroDivisionError) as problem:
+        finding = _decided(claim, steps, explain)
+    except (MeaningError, TooLargeError, ZeroDivisionError) as problem:
         finding = Undecided("outside the fragment", str(problem))
     return Verdict(claim, finding, 1000 * (time.perf_counter() - began))
 
 
-def _decided(claim: Claim, steps: int) -> Finding:
-    from gatewright.claims.state_maps import candidates
+def _decided(claim: Claim, steps: int, explain: bool) -> Finding:
+    if claim.states:
+        found = proof(claim)
+    else:
+        found = next(filter(None, map(_searched, candidates(claim))), None)
+    return found or refutation(claim, steps, explain)
 
-    for mapped in [claim] if claim.states else candidates(claim):
-        finding = proof(mapped)
-        if finding is not None:
-            return finding
-    return refutation(claim, steps)
+
+def _searched(claim: Claim) -> Proved | None:
+    """Try a state map that was found and not given: one that cannot be computed is none."""
+    try:
+        return proof(claim)
+    except (MeaningError, TooLargeError):
+        return None
 
 
 def proof(claim: Claim) -> Proved | None:
@@ -98,29 +108,36 @@ def _invariants_hold(claim: Claim, world: World) -> bool:
     return True
 
 
-def refutation(claim: Claim, steps: int) -> Refuted | Undecided:
+def refutation(claim: Claim, steps: int, explain: bool = True) -> Refuted | Undecided:
     """Return a certified counterexample at the first differing step, or why there is none."""
     world = World(claim, "unroll")
-    equal = 0
     for step in range(1, steps + 1):
         pairs = unrolled(claim, step, world)
-        differing = [k for k, each in enumerate(pairs) if _differs(each, world)]
+        differing = [k for k, each in enumerate(pairs) if _differs(each, claim, world, 2)]
         if not differing:
-            equal = step
             continue
-        alone = not any(_differs(pairs[k], world, square_matrices(world)) for k in differing)
+        scalars = square_matrices(world)
+        alone = not any(_differs(pairs[k], claim, world, 1, scalars) for k in differing)
         found = certified(claim, world, pairs, differing, step, alone)
         if found is not None:
-            shown, vanishes = residuals(claim)
+            shown, vanishes = residuals(claim) if explain else ((), ())
             return Refuted(step, found, alone, shown, vanishes)
         tried = f"searched rational numbers at 1, 2 and 3 hidden units in step {step}"
         return Undecided("not derivable in the theory, no counterexample found", tried)
-    tried = f"equal in steps 1 to {equal}"
+    tried = f"equal in steps 1 to {steps}"
     return Undecided("equal for the steps tried, no inductive state map", tried)
 
 
-def _differs(pair: Obligation, world: World, scalars: frozenset[str] = frozenset()) -> bool:
-    """Tell whether two terms differ in the strongest theories."""
+def _differs(
+    pair: Obligation,
+    claim: Claim,
+    world: World,
+    hidden: int,
+    scalars: frozenset[str] = frozenset(),
+) -> bool:
+    """Tell whether two terms differ: numbers say so at once, else the strongest theories decide."""
+    if probe(claim, world, pair, hidden):
+        return True
     for theory in (Theory.PARITY, Theory.TANH_SIGMOID, Theory.EXP):
         form = NormalForm(theory, world.qualities, scalars)
         if not form.difference(pair.left, pair.right):

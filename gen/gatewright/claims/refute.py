@@ -24,13 +24,13 @@ from gatewright.claims.terms import INVERSE, Term, matrices, variables
 from gatewright.claims.theory import SCALARS, Quality
 from gatewright.claims.verdict import Counterexample
 from gatewright.claims.world import World
-from gatewright.language.cell import Dims
 
 POOL = tuple(Fraction(n, 2) for n in (0, 1, -1, 2, -2, 3, -3, 4, -4, 6, -6))
 UNIT_POOL = tuple(Fraction(n, 8) for n in (1, 2, 4, 6, 7))
 # What an abstract function may be: three functions unlike each other and unlike sigmoid and tanh.
 INSTANCES = ("a / (1 + a * a)", "1 / (1 + a * a)", "a * a + a", "a * a * a - 1")
 TRIES = 300
+PROBES = 12
 SMALLEST_GAP = 1e-3
 NUMBERS = Floats()
 Slot = tuple[str, int, int | None]
@@ -99,6 +99,12 @@ def certified(
                     right.text(),
                 )
     return None
+
+
+def probe(claim: Claim, world: World, pair: Obligation, hidden: int) -> bool:
+    """Tell whether a few random numbers already show a difference."""
+    search = _Search(world, pair.left, pair.right, instances_of(claim), hidden, 1)
+    return any(search.gap(search.sample()) > SMALLEST_GAP for _ in range(PROBES))
 
 
 def instances_of(claim: Claim) -> dict[str, str]:
@@ -173,40 +179,9 @@ class _Search:
         return max((gap for gap in gaps if gap == gap and gap < 1e9), default=0.0)
 
     def sample(self) -> _Draft:
-        vectors = {name: self._vector(name, self.world.dims[name]) for name in self.vectors}
-        found: dict[str, list[list[Fraction]]] = {}
-        for name in self.matrices:
-            found |= self._matrix(name, self.world.dims[name])
+        names = (self.vectors, self.matrices)
+        vectors, found = sampled(self.world, names, self.sizes, self.random, POOL)
         return _Draft(vectors, found, self.instances)
-
-    def _vector(self, name: str, dims: Dims) -> list[Fraction]:
-        quality = self.world.qualities.get(name, Quality.FREE)
-        length = 1 if quality in SCALARS or not dims else self.sizes[dims[0]]
-        return [self.random.choice(pool(quality)) for _ in range(length)]
-
-    def _matrix(self, name: str, dims: Dims) -> dict[str, list[list[Fraction]]]:
-        rows, columns = self.sizes[dims[0]], self.sizes[dims[1]]
-        quality = self.world.qualities.get(name, Quality.FREE)
-        order = list(range(rows))
-        self.random.shuffle(order)
-
-        def entry(row: int, column: int) -> Fraction:
-            match quality:
-                case Quality.PERMUTATION:
-                    return Fraction(int(order[row] == column))
-                case Quality.DIAGONAL if row != column:
-                    return Fraction(0)
-                case Quality.INVERTIBLE if row == column:
-                    return self.random.choice((Fraction(1), Fraction(2), Fraction(-1)))
-                case Quality.INVERTIBLE if row > column:
-                    return Fraction(0)
-                case _:
-                    return self.random.choice(POOL)
-
-        matrix = [[entry(row, column) for column in range(columns)] for row in range(rows)]
-        if quality in (Quality.PERMUTATION, Quality.INVERTIBLE):
-            return {name: matrix, name + INVERSE: inverted(matrix)}
-        return {name: matrix}
 
     def slots(self, draft: _Draft) -> Iterator[Slot]:
         """Yield the numbers that may be made smaller, parameters of gates before inputs."""
@@ -239,7 +214,52 @@ class _Search:
         return draft
 
 
-def pool(quality: Quality) -> tuple[Fraction, ...]:
+def sampled(
+    world: World,
+    names: tuple[Sequence[str], Sequence[str]],
+    sizes: Mapping[str, int],
+    rng: random.Random,
+    numbers: Sequence[Fraction],
+) -> tuple[dict[str, list[Fraction]], dict[str, list[list[Fraction]]]]:
+    """Return random values of vectors and matrices that are what is known of them."""
+    vectors = {}
+    for name in names[0]:
+        quality, dims = world.qualities.get(name, Quality.FREE), world.dims[name]
+        length = 1 if quality in SCALARS or not dims else sizes[dims[0]]
+        vectors[name] = [rng.choice(pool(quality, numbers)) for _ in range(length)]
+    found: dict[str, list[list[Fraction]]] = {}
+    for name in names[1]:
+        quality, dims = world.qualities.get(name, Quality.FREE), world.dims[name]
+        matrix = _random_matrix(quality, sizes[dims[0]], sizes[dims[1]], rng, numbers)
+        found[name] = matrix
+        if quality in (Quality.PERMUTATION, Quality.INVERTIBLE):
+            found[name + INVERSE] = inverted(matrix)
+    return vectors, found
+
+
+def _random_matrix(
+    quality: Quality, rows: int, columns: int, rng: random.Random, numbers: Sequence[Fraction]
+) -> list[list[Fraction]]:
+    order = list(range(rows))
+    rng.shuffle(order)
+
+    def entry(row: int, column: int) -> Fraction:
+        match quality:
+            case Quality.PERMUTATION:
+                return Fraction(int(order[row] == column))
+            case Quality.DIAGONAL if row != column:
+                return Fraction(0)
+            case Quality.INVERTIBLE if row == column:
+                return rng.choice((Fraction(1), Fraction(2), Fraction(-1)))
+            case Quality.INVERTIBLE if row > column:
+                return Fraction(0)
+            case _:
+                return rng.choice(numbers)
+
+    return [[entry(row, column) for column in range(columns)] for row in range(rows)]
+
+
+def pool(quality: Quality, numbers: Sequence[Fraction] = POOL) -> Sequence[Fraction]:
     """Return the numbers that a variable of some quality is sampled from."""
     match quality:
         case Quality.SIGN:
@@ -247,13 +267,13 @@ def pool(quality: Quality) -> tuple[Fraction, ...]:
         case Quality.UNIT:
             return UNIT_POOL
         case Quality.NONZERO | Quality.NONZERO_SCALAR:
-            return tuple(value for value in POOL if value)
+            return tuple(value for value in numbers if value)
         case Quality.NONNEGATIVE:
-            return tuple(value for value in POOL if value >= 0)
+            return tuple(value for value in numbers if value >= 0)
         case Quality.POSITIVE:
-            return tuple(value for value in POOL if value > 0)
+            return tuple(value for value in numbers if value > 0)
         case _:
-            return POOL
+            return numbers
 
 
 def inverted(matrix: Sequence[Sequence[Fraction]]) -> list[list[Fraction]]:

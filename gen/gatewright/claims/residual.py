@@ -15,7 +15,7 @@ from fractions import Fraction
 from gatewright.claims.atoms import Applied, Mapped, Variable
 from gatewright.claims.claim import Claim
 from gatewright.claims.division import is_never_zero
-from gatewright.claims.normal_form import NormalForm
+from gatewright.claims.normal_form import NormalForm, TooLargeError
 from gatewright.claims.obligations import inductive
 from gatewright.claims.polynomial import (
     Monomial,
@@ -42,7 +42,7 @@ def residuals(claim: Claim) -> tuple[tuple[tuple[str, str, str], ...], tuple[str
         world, obligations = inductive(claim)
         form = NormalForm(Theory.PARITY, world.qualities)
         failed = [(o.what, form.difference(o.left, o.right)) for o in obligations]
-    except (MeaningError, ZeroDivisionError):
+    except (MeaningError, TooLargeError, ZeroDivisionError):
         return (), ()
     failed = [(what, poly) for what, poly in failed if poly]
     distinct = {
@@ -152,7 +152,10 @@ def _condition(form: NormalForm, first: int, second: int, factor: Polynomial, na
 
 
 def _zero(form: NormalForm, poly: Polynomial, names: Names) -> str:
-    """Write `poly = 0`, with one matrix pulled out if all monomials are under it."""
+    """Write `poly = 0`, with one matrix pulled out if all monomials are under it.
+
+    A number that is not 0 is `never`.
+    """
     poly = scale(poly, Fraction(1) / leading(poly))
     if number_of(poly):
         return "never"

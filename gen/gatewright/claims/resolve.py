@@ -26,7 +26,14 @@ from gatewright.claims.terms import IDENTITY
 from gatewright.claims.theory import Quality
 from gatewright.claims.world import MeaningError, World
 from gatewright.language.cell import Cell
-from gatewright.language.diagnostics import Diagnostic, Findings, Span, SpecError, did_you_mean
+from gatewright.language.diagnostics import (
+    Diagnostic,
+    Findings,
+    Span,
+    SpecError,
+    closest,
+    did_you_mean,
+)
 from gatewright.language.expression import Call, Expr, names, substitute, walk
 from gatewright.language.fields import CELL_NAME
 from gatewright.language.functions import AUTHOR_FUNCTIONS
@@ -49,7 +56,7 @@ KINDS: dict[str, tuple[tuple[str, ...], Quality]] = {
     "invertible matrix": (("hidden", "hidden"), Quality.INVERTIBLE),
 }
 ASSUMPTIONS = {"diagonal": Quality.DIAGONAL, "nonnegative": Quality.NONNEGATIVE}
-INDEX_WHY = "a tie needs a time index: a gate used one step later than another is a different claim"
+INDEX_WHY = "a gate that is used a step later than another makes a different claim"
 
 
 def resolve_family(family: Family) -> tuple[Claim, ...]:
@@ -217,9 +224,11 @@ class _Resolver:
                 message = f"`{name}` cannot be `{kind}`"
                 help = did_you_mean(kind.value, KINDS, f"one of {', '.join(KINDS)}")
                 self.found.add("E0606", message, kind.span, help)
+                # Read on with what was probably meant, so that its uses are not reported too.
+                meant = closest(kind.value, KINDS) or "vector"
+                self.symbols[name.value] = Symbol(name.value, meant, *KINDS[meant])
             else:
-                dims, quality = KINDS[kind.value]
-                self.symbols[name.value] = Symbol(name.value, kind.value, dims, quality)
+                self.symbols[name.value] = Symbol(name.value, kind.value, *KINDS[kind.value])
 
     def _functions(self, side: Side) -> dict[tuple[str, str], str]:
         result: dict[tuple[str, str], str] = {}

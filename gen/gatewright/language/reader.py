@@ -51,6 +51,7 @@ KEYS = (
     "output",
     "gates",
 )
+NEW_HELP = "start from `gatewright new my_cell`"
 REQUIRED = ("cell",)
 CELL_KEY = Scalar("cell", "", Span("", 1, 1, 1, 1), 0, 0)
 # What a cell that extends another may take from it.
@@ -92,16 +93,14 @@ def read_inline(context: Context, name: Scalar, body: Mapping) -> Spec | None:
     return _Builder(context, _of_cell(keyed, context.found)).spec(context.lines.text)
 
 
-def document(text: str, file: str) -> Mapping:
-    """Return the top-level mapping of a spec's text."""
+def document(text: str, file: str, help: str = NEW_HELP) -> Mapping:
+    """Return the top-level mapping of a file's text; `help` says how to start one."""
     root = compose(text, file)
     if root is None or (isinstance(root, Scalar) and not root.text and not root.style):
         span = Span(file, 1, 1, 1, 2) if text.strip() else None
-        help = "start from `gatewright new my_cell`"
         raise SpecError([Diagnostic("E0102", "the file is empty", span, help)], {file: text})
     if not isinstance(root, Mapping):
         message = f"the top level must be a mapping, but is {fields.kind(root)}"
-        help = "start from `gatewright new my_cell`"
         span = Span(file, root.span.line, root.span.column, root.span.line, root.span.column + 1)
         raise SpecError([Diagnostic("E0103", message, span, help)], {file: text})
     return root
