@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Literal
 
+from gatewright.claims.cells import Cells
 from gatewright.claims.claim import Claim, Expectation, Observed, Owned, Side, Symbol
 from gatewright.claims.family import (
-    CellText,
     ClaimText,
     Family,
     Formula,
@@ -37,11 +36,8 @@ from gatewright.language.diagnostics import (
 from gatewright.language.expression import Call, Expr, names, substitute, walk
 from gatewright.language.fields import CELL_NAME
 from gatewright.language.functions import AUTHOR_FUNCTIONS
-from gatewright.language.inherit import Find
 from gatewright.language.references import Reference, is_reference, read_reference
-from gatewright.language.resolve import resolve
-from gatewright.language.shelf import read_spec
-from gatewright.language.spec import Spec, Text
+from gatewright.language.spec import Text
 
 KINDS: dict[str, tuple[tuple[str, ...], Quality]] = {
     "function": ((), Quality.FREE),
@@ -62,7 +58,7 @@ INDEX_WHY = "a gate that is used a step later than another makes a different cla
 def resolve_family(family: Family) -> tuple[Claim, ...]:
     """Return the claims of a file. Raises SpecError with every mistake in their meaning."""
     found = Findings({family.file: family.source})
-    cells = _Cells(family)
+    cells = Cells(family)
     claims = []
     for text in family.claims:
         try:
@@ -91,54 +87,13 @@ def _check_meaning(claim: Claim, text: ClaimText, found: Findings) -> None:
         found.add("E0616", f"claim `{claim.name}` divides by zero", text.name.span, help)
 
 
-@lru_cache(maxsize=256)
-def _catalogue_cell(name: str, settings: tuple[tuple[str, str | float], ...]) -> Cell:
-    return _settled(read_spec(name), settings, None)
-
-
-def _settled(spec: Spec, settings: tuple[tuple[str, str | float], ...], find: Find | None) -> Cell:
-    choices = {name: value for name, value in settings if isinstance(value, str)}
-    numbers = {name: value for name, value in settings if not isinstance(value, str)}
-    return resolve(spec, choices=choices, constants=numbers, find=find)
-
-
-class _Cells:
-    """The cells a file may name: its own, and the catalogue's."""
-
-    def __init__(self, family: Family) -> None:
-        self.own = dict(family.cells)
-
-    def find(self, name: str) -> Spec:
-        return self.own[name] if name in self.own else read_spec(name)
-
-    def load(self, side: CellText) -> Cell:
-        settings = tuple((name.value, _setting(value.value)) for name, value in side.settings)
-        name = side.cell.value
-        try:
-            if name in self.own:
-                return _settled(self.own[name], settings, self.find)
-            return _catalogue_cell(name, settings)
-        except SpecError as problem:
-            if all(item.span is not None for item in problem.diagnostics):
-                raise
-            here = [replace(item, span=side.cell.span) for item in problem.diagnostics]
-            raise SpecError(here, problem.sources) from None
-
-
-def _setting(text: str) -> str | float:
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
 @dataclass
 class _Resolver:
     """One claim on its way from text to meaning."""
 
     family: Family
     text: ClaimText
-    cells: _Cells
+    cells: Cells
     found: Findings
     symbols: dict[str, Symbol] = field(default_factory=dict)
 
