@@ -37,6 +37,8 @@ HALF = Fraction(1, 2)
 
 def applied(form: NormalForm, function: str, argument: Polynomial) -> Polynomial:
     """Return the normal form of a function of a normal form."""
+    if function == "ramp":
+        function = "relu"
     if form.theory >= Theory.TANH_SIGMOID:
         argument = division.combined(form, argument)
     result: Polynomial | None = None
@@ -63,6 +65,8 @@ def _by_symmetry(form: NormalForm, function: str, argument: Polynomial) -> Polyn
         return _odd(form, function, argument)
     if function == "relu":
         return _relu(form, argument)
+    if function in ("half", "sign", "positive"):
+        return _jump(form, function, argument)
     if leading(argument) < 0 and function in ("cos", "softplus", "silu"):
         form.rules[f"{function}(-a) by {function}(a)"] += 1
         even = applied(form, function, scale(argument, -1))
@@ -119,6 +123,22 @@ def _relu(form: NormalForm, argument: Polynomial) -> Polynomial | None:
     if first != 1:
         form.rules["relu(k a) = k relu(a), k > 0"] += 1
         return scale(applied(form, "relu", scale(argument, Fraction(1) / first)), first)
+    return None
+
+
+def _jump(form: NormalForm, function: str, argument: Polynomial) -> Polynomial | None:
+    """The functions that derivatives of max, abs and relu read; constant but for a jump at 0."""
+    first = leading(argument)
+    if function == "sign":
+        form.rules["sign(a) = 2 half(a) - 1"] += 1
+        return add(scale(applied(form, "half", argument), 2), constant(1), -1)
+    if function == "half" and not argument:
+        return constant(HALF)
+    if function == "half" and first < 0:
+        form.rules["half(-a) = 1 - half(a)"] += 1
+        return add(constant(1), applied(form, "half", scale(argument, -1)), -1)
+    if first > 0 and first != 1:
+        return applied(form, function, scale(argument, Fraction(1) / first))
     return None
 
 

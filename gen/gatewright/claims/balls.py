@@ -155,6 +155,7 @@ _FUNCTIONS: dict[str, Callable[[Ball], Ball]] = {
     "sigmoid": sigmoid,
     "tanh": tanh,
     "relu": relu,
+    "ramp": relu,
     "silu": lambda ball: ARITHMETIC.multiply(ball, sigmoid(ball)),
     "softsign": _softsign,
     "hard_tanh": _hard_tanh,

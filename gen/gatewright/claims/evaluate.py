@@ -91,6 +91,7 @@ _FLOATS: dict[str, Callable[[float], float]] = {
     "sigmoid": _sigmoid,
     "tanh": math.tanh,
     "relu": lambda x: max(x, 0.0),
+    "ramp": lambda x: max(x, 0.0),
     "exp": math.exp,
     "log": math.log,
     "sqrt": math.sqrt,
@@ -98,6 +99,10 @@ _FLOATS: dict[str, Callable[[float], float]] = {
     "cos": math.cos,
     "softplus": _softplus,
     "silu": lambda x: x * _sigmoid(x),
+    "log1p": math.log1p,
+    "positive": lambda x: float(x > 0),
+    "half": lambda x: 0.5 if x == 0 else float(x > 0),
+    "sign": lambda x: math.copysign(float(x != 0), x),
     "softsign": lambda x: x / (1 + abs(x)),
     "hard_tanh": lambda x: max(min(x, 1.0), -1.0),
 }

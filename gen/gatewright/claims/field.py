@@ -54,7 +54,7 @@ class Field:
 
         Raises KeyError for relu, exp and their kin, which a field has no model of.
         """
-        if name in ("relu", "exp", "softplus", "silu", "log", "sqrt"):
+        if name in ("relu", "ramp", "exp", "softplus", "silu", "log", "sqrt"):
             raise KeyError(name)
         return lambda value: self._value(name, value)
 

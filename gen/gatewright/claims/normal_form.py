@@ -83,12 +83,17 @@ class NormalForm:
             case "multiply":
                 return self.multiply(known[parts[0].place], known[parts[1].place])
             case "divide":
-                inverse = division.inverse(self, known[parts[1].place])
-                return self.multiply(known[parts[0].place], inverse)
+                return self.multiply(known[parts[0].place], self._inverse(parts[1]))
             case "apply":
                 return activations.applied(self, term.name, known[parts[0].place])
             case _:
                 return self.map(term.name, known[parts[0].place])
+
+    def _inverse(self, term: Term) -> Polynomial:
+        """Return 1 / term; of a product, the product of the inverses, which is written one way."""
+        if term.kind == "multiply":
+            return self.multiply(self._inverse(term.parts[0]), self._inverse(term.parts[1]))
+        return division.inverse(self, self._known[term.place])
 
     def atom(self, atom: Atom, scalar: bool = False) -> int:
         """Return the number of an atom, a new one if it was not seen before."""

@@ -130,16 +130,19 @@ class Terms:
         return self._make("map", matrix, Fraction(0), argument)
 
     def maximum(self, left: Term, right: Term) -> Term:
-        """Return max(left, right) as left + relu(right - left)."""
-        return self.add(left, self.apply("relu", self.subtract(right, left)))
+        """Return max(left, right) as left + ramp(right - left).
+
+        `ramp` is relu with the derivative 1/2 at 0, as max has it in the function table.
+        """
+        return self.add(left, self.apply("ramp", self.subtract(right, left)))
 
     def minimum(self, left: Term, right: Term) -> Term:
-        """Return min(left, right) as left - relu(left - right)."""
-        return self.subtract(left, self.apply("relu", self.subtract(left, right)))
+        """Return min(left, right) as left - ramp(left - right)."""
+        return self.subtract(left, self.apply("ramp", self.subtract(left, right)))
 
     def absolute(self, term: Term) -> Term:
-        """Return |term| as relu(term) + relu(-term)."""
-        return self.add(self.apply("relu", term), self.apply("relu", self.negate(term)))
+        """Return |term| as ramp(term) + ramp(-term)."""
+        return self.add(self.apply("ramp", term), self.apply("ramp", self.negate(term)))
 
 
 def below(*roots: Term) -> list[Term]:

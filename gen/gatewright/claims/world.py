@@ -9,25 +9,20 @@ after, so the two cells of a claim advance together, each as far as the other ne
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from fractions import Fraction
 from typing import Literal
 
 from gatewright.claims.claim import Claim, Side
+from gatewright.claims.formulas import LinearMap, MeaningError, Scope, map_of, vector_of
 from gatewright.claims.shapes import parameter_dims, value_dims
-from gatewright.claims.terms import INVERSE, Term, Terms
+from gatewright.claims.terms import Term, Terms
 from gatewright.claims.theory import Quality
 from gatewright.language.cell import Dims, Equation
-from gatewright.language.expression import Binary, Call, Expr, Name, Negate, Number
-from gatewright.language.references import Reference, index_text, is_reference, read_reference
+from gatewright.language.expression import Expr
+from gatewright.language.references import Reference, is_reference, read_reference
 
 Mode = Literal["induct", "unroll"]
-LinearMap = Callable[[Term], Term]
 BEFORE = -1  # the step whose states step t begins with, where proofs call step t number 0
-
-
-class MeaningError(Exception):
-    """Values of a claim that cannot be computed: defined by themselves, or too far back."""
 
 
 class World:
@@ -117,83 +112,10 @@ class World:
 
     def formula(self, expr: Expr, step: int) -> Term:
         """Return a vector formula of the claim at a step."""
-        return self._vector(expr, _ClaimScope(self, step))
+        return vector_of(self.terms, expr, _ClaimScope(self, step))
 
     def _in_cell(self, expr: Expr, side: Side, equation: str, step: int) -> Term:
-        return self._vector(expr, _CellScope(self, side, equation, step))
-
-    def _vector(self, expr: Expr, scope: _Scope) -> Term:
-        terms = self.terms
-        match expr:
-            case Number(value):
-                return terms.number(Fraction(repr(value)))
-            case Name(name):
-                return scope.vector(name)
-            case Negate(operand):
-                return terms.negate(self._vector(operand, scope))
-            case Call(function, arguments):
-                parts = [self._vector(argument, scope) for argument in arguments]
-                return self._call(scope.function(function), parts)
-            case Binary("@", left, right):
-                return self._matrix(left, scope)(self._vector(right, scope))
-            case Binary("^", base, Number(power)):
-                if power != int(power):
-                    return terms.apply(f"power_{power!r}", self._vector(base, scope))
-                return terms.power(self._vector(base, scope), int(power))
-            case Binary(operator, left, right):
-                one, other = self._vector(left, scope), self._vector(right, scope)
-                combine = {
-                    "+": terms.add,
-                    "-": terms.subtract,
-                    "*": terms.multiply,
-                    "/": terms.divide,
-                }
-                return combine[operator](one, other)
-
-    def _call(self, function: str, parts: list[Term]) -> Term:
-        terms = self.terms
-        match function:
-            case "max":
-                return terms.maximum(*parts)
-            case "min":
-                return terms.minimum(*parts)
-            case "abs":
-                return terms.absolute(parts[0])
-            case _:
-                return terms.apply(function, parts[0])
-
-    def _matrix(self, expr: Expr, scope: _Scope) -> LinearMap:
-        terms = self.terms
-        match expr:
-            case Number(value) if value == 0:
-                return lambda _: terms.zero
-            case Name(name):
-                return scope.matrix(name)
-            case Negate(operand):
-                inner = self._matrix(operand, scope)
-                return lambda v: terms.negate(inner(v))
-            case Call("diag", (argument,)):
-                diagonal = self._vector(argument, scope)
-                return lambda v: terms.multiply(diagonal, v)
-            case Call("inv", (Name(name),)):
-                self.dims.setdefault(name, ("hidden", "hidden"))
-                return lambda v: terms.map(f"{name}{INVERSE}", v)
-            case Binary("@", left, right):
-                outer, inside = self._matrix(left, scope), self._matrix(right, scope)
-                return lambda v: outer(inside(v))
-            case Binary("/", left, right):
-                numerator, divisor = self._matrix(left, scope), self._vector(right, scope)
-                return lambda v: terms.divide(numerator(v), divisor)
-            case Binary("*", left, right):
-                if scope.is_matrix(left):
-                    left, right = right, left
-                factor, matrix = self._vector(left, scope), self._matrix(right, scope)
-                return lambda v: terms.multiply(factor, matrix(v))
-            case Binary("+" | "-" as operator, left, right):
-                one, other = self._matrix(left, scope), self._matrix(right, scope)
-                combine = terms.add if operator == "+" else terms.subtract
-                return lambda v: combine(one(v), other(v))
-        raise MeaningError(f"`{expr}` is not a matrix")
+        return vector_of(self.terms, expr, _CellScope(self, side, equation, step))
 
     def parameter(self, side: Side, name: str) -> Term:
         """Return a parameter or constant that is a vector or a scalar."""
@@ -211,7 +133,7 @@ class World:
         """Return a parameter that is a matrix."""
         given = self.claim.parameters.get((side.alias, name))
         if given is not None:
-            return self._matrix(given, _ClaimScope(self, 0))
+            return map_of(self.terms, given, _ClaimScope(self, 0))
         quality = self.claim.qualities.get((side.alias, name), Quality.FREE)
         return self.matrix_variable(
             f"{side.alias}.{name}", parameter_dims(side, name) or (), quality
@@ -229,38 +151,7 @@ class World:
         return self._sides[alias]
 
 
-class _Scope:
-    """Where a formula stands: what its names mean."""
-
-    def vector(self, name: str) -> Term:
-        raise NotImplementedError
-
-    def matrix(self, name: str) -> LinearMap:
-        raise NotImplementedError
-
-    def function(self, name: str) -> str:
-        return name
-
-    def is_matrix(self, expr: Expr) -> bool:
-        match expr:
-            case Name(name):
-                return self.is_matrix_name(name)
-            case Call(function, _):
-                return function in ("diag", "inv")
-            case Negate(operand):
-                return self.is_matrix(operand)
-            case Binary("@", _, right):
-                return self.is_matrix(right)
-            case Binary(_, left, right):
-                return self.is_matrix(left) or self.is_matrix(right)
-            case _:
-                return False
-
-    def is_matrix_name(self, name: str) -> bool:
-        return False
-
-
-class _CellScope(_Scope):
+class _CellScope(Scope):
     """Inside an equation of a cell, in the computation of one step."""
 
     def __init__(self, world: World, side: Side, equation: str, step: int) -> None:
@@ -279,11 +170,14 @@ class _CellScope(_Scope):
     def matrix(self, name: str) -> LinearMap:
         return self.world.matrix_parameter(self.side, name)
 
+    def is_matrix_name(self, name: str) -> bool:
+        return len(parameter_dims(self.side, name) or ()) == 2
+
     def function(self, name: str) -> str:
         return self.side.functions.get((self.equation, name), name)
 
 
-class _ClaimScope(_Scope):
+class _ClaimScope(Scope):
     """Inside a formula of the claim, read at one step."""
 
     def __init__(self, world: World, step: int) -> None:
@@ -301,6 +195,10 @@ class _ClaimScope(_Scope):
         step = self.step + reference.shift
         alias = reference.cell or world.claim.left.alias
         return world.value(alias, reference.name, step)
+
+    def inverse(self, terms: Terms, name: str) -> LinearMap:
+        self.matrix(name)
+        return super().inverse(terms, name)
 
     def matrix(self, name: str) -> LinearMap:
         world = self.world
@@ -322,4 +220,4 @@ class _ClaimScope(_Scope):
         return len(parameter_dims(side, reference.name) or ()) == 2
 
 
-__all__ = ["BEFORE", "LinearMap", "MeaningError", "Mode", "World", "index_text"]
+__all__ = ["BEFORE", "MeaningError", "Mode", "World"]

@@ -23,6 +23,7 @@ from gatewright.cli.grad import grad
 from gatewright.cli.output import print_json
 from gatewright.cli.prove import prove
 from gatewright.cli.spec_commands import check, explain, fmt, new
+from gatewright.cli.verify import verify
 from gatewright.cli.view_commands import list_cells, show
 
 FINE, NO, BAD_INPUT, MISSING, INCONCLUSIVE, BUG, INTERRUPTED = 0, 1, 2, 3, 4, 70, 130
@@ -37,7 +38,20 @@ def commands() -> None:
     """
 
 
-for command in (new, check, fmt, list_cells, show, generate, grad, prove, bench, explain, doctor):
+for command in (
+    new,
+    check,
+    fmt,
+    list_cells,
+    show,
+    generate,
+    grad,
+    verify,
+    prove,
+    bench,
+    explain,
+    doctor,
+):
     commands.add_command(command)
 
 
