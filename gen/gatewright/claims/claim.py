@@ -58,7 +58,10 @@ class Observed:
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement about two cells; see the module's docstring."""
+    """A statement about two cells; see the module's docstring.
+
+    `candidates` are cells that may take the left one's place, by the assumptions they stand for.
+    """
 
     name: str
     family: str
@@ -74,7 +77,7 @@ class Claim:
     observe: tuple[Observed, ...]
     initial: Literal["zero", "related"]
     expect: Expectation
-    candidates: tuple[str, ...] = ()
+    candidates: tuple[tuple[frozenset[str], Cell], ...] = ()
     links: tuple[str, ...] = ()
     told: str = ""
 

@@ -76,7 +76,7 @@ class Floats:
 
     def function(self, name: str) -> Callable[[float], float]:
         """Return a function of doubles."""
-        return _FLOATS[name]
+        return NUMBERS[name]
 
 
 def _sigmoid(x: float) -> float:
@@ -87,7 +87,7 @@ def _softplus(x: float) -> float:
     return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
 
 
-_FLOATS: dict[str, Callable[[float], float]] = {
+NUMBERS: dict[str, Callable[[float], float]] = {
     "sigmoid": _sigmoid,
     "tanh": math.tanh,
     "relu": lambda x: max(x, 0.0),

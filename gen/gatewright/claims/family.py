@@ -103,7 +103,7 @@ class ClaimText:
     states: tuple[tuple[Text, Formula], ...]
     observe: tuple[tuple[Formula, Formula, str], ...]
     initial: Text | None
-    candidates: tuple[Text, ...]
+    candidates: tuple[tuple[Text, Text], ...]
     links: tuple[str, ...]
     told: str
     expect: Text
@@ -223,7 +223,7 @@ class _Reader:
             states=self.read("states", lambda node: self.formulas(node, "states"), ()),
             observe=self.read("observe", self.observed, ()),
             initial=self.read("initial", lambda node: self.single(node, "initial"), no_text),
-            candidates=self.read("candidates", lambda node: self.listed(node, "candidates"), ()),
+            candidates=self.read("candidates", lambda node: self.words(node, "candidates"), ()),
             links=tuple(each.value for each in self.read("links", self.links, no_words)),
             told=" ".join(told.value.split()) if told else "",
             expect=expect or Text("", self.name.span),

@@ -13,6 +13,7 @@ from typing import Literal
 from gatewright.claims.cells import Cells
 from gatewright.claims.claim import Claim, Expectation, Observed, Owned, Side, Symbol
 from gatewright.claims.family import (
+    CellText,
     ClaimText,
     Family,
     Formula,
@@ -141,7 +142,7 @@ class _Resolver:
             observe=observe,
             initial=self._initial(),
             expect=self._expected(),
-            candidates=tuple(word.value for word in text.candidates),
+            candidates=tuple(self._candidate(*each) for each in text.candidates),
             links=text.links,
             told=text.told,
         )
@@ -310,6 +311,11 @@ class _Resolver:
                 if owned is not None:
                     result[owned] = Quality.NONNEGATIVE
         return result
+
+    def _candidate(self, labels: Text, cell: Text) -> tuple[frozenset[str], Cell]:
+        """Read `read_time + gates: lstm_retimed`: what assuming both puts in the left's place."""
+        found = frozenset(label.strip() for label in labels.value.split("+"))
+        return found, self.cells.load(CellText(cell, cell, ()))
 
     def _initial(self) -> Literal["zero", "related"]:
         word = self.text.initial

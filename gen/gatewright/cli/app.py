@@ -22,6 +22,7 @@ from gatewright.cli.generate import generate
 from gatewright.cli.grad import grad
 from gatewright.cli.output import print_json
 from gatewright.cli.prove import prove
+from gatewright.cli.relate import assume, relate
 from gatewright.cli.spec_commands import check, explain, fmt, new
 from gatewright.cli.verify import verify
 from gatewright.cli.view_commands import list_cells, show
@@ -38,20 +39,9 @@ def commands() -> None:
     """
 
 
-for command in (
-    new,
-    check,
-    fmt,
-    list_cells,
-    show,
-    generate,
-    grad,
-    verify,
-    prove,
-    bench,
-    explain,
-    doctor,
-):
+SPECS = (new, check, fmt, list_cells, show, generate, explain)
+CHECKS = (grad, verify, prove, relate, assume, bench, doctor)
+for command in (*SPECS, *CHECKS):
     commands.add_command(command)
 
 
