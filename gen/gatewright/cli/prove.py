@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 @click.argument("claims", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Decide every claim of the library.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def prove(claims: tuple[str, ...], everything: bool, as_json: bool) -> int:
+@click.option("--report", is_flag=True, help="Write a page per family, as Markdown and HTML.")
+@click.option("--output", default=".", show_default=True, help="Where --report writes.")
+def prove(
+    claims: tuple[str, ...], everything: bool, as_json: bool, report: bool, output: str
+) -> int:
     """Prove or refute CLAIMS: ids, families such as lstm_gru, or files.
 
     Exit code 0: all verdicts are as their files expect; 1: one is not; 4: one is unknown. Every
@@ -33,11 +37,29 @@ def prove(claims: tuple[str, ...], everything: bool, as_json: bool) -> int:
     chosen = every_claim() if everything else claims_named(claims)
     verdicts = [decide(claim) for claim in chosen]
     require_confirmed(verdicts)
+    if report:
+        _write_reports(verdicts, output)
     if as_json:
         print_json(claims=[verdict.to_json() for verdict in verdicts])
     else:
         _print(verdicts)
     return exit_code(verdicts)
+
+
+def _write_reports(verdicts: Sequence[Verdict], output: str) -> None:
+    from pathlib import Path
+
+    from gatewright.claims.library import family_names, family_text
+    from gatewright.claims.report import report
+    from gatewright.emit.write import write_one
+
+    for name in dict.fromkeys(verdict.claim.family for verdict in verdicts):
+        own = [verdict for verdict in verdicts if verdict.claim.family == name]
+        title = family_text(name).title if name in family_names() else name
+        for file, text in report(name, title, own).items():
+            path = Path(output) / file
+            write_one(path, text)
+            click.echo(f"wrote {path}", err=True)
 
 
 def require_confirmed(verdicts: Sequence[Verdict]) -> None:
