@@ -79,7 +79,7 @@ def _sigmoid(form: NormalForm, argument: Polynomial) -> Polynomial | None:
     if not argument:
         form.rules["sigmoid(0) = 1/2"] += 1
         return constant(HALF)
-    sign = _sign_of_all(form, argument)
+    sign = sign_of_all(form, argument)
     if sign is not None:
         form.rules["sigmoid(s a) = 1/2 + s (sigmoid(a) - 1/2), s s = 1"] += 1
         plain = applied(form, "sigmoid", form.multiply(single(sign), argument))
@@ -97,7 +97,7 @@ def _odd(form: NormalForm, function: str, argument: Polynomial) -> Polynomial | 
     if leading(argument) < 0:
         form.rules[f"{function}(-a) = -{function}(a)"] += 1
         return scale(applied(form, function, scale(argument, -1)), -1)
-    sign = _sign_of_all(form, argument)
+    sign = sign_of_all(form, argument)
     if sign is not None:
         form.rules[f"{function}(s a) = s {function}(a), s s = 1"] += 1
         plain = applied(form, function, form.multiply(single(sign), argument))
@@ -112,7 +112,7 @@ def _relu(form: NormalForm, argument: Polynomial) -> Polynomial | None:
         return constant(max(value, 0))
     unit, rest = division.positive_unit(form, argument)
     if not unit:
-        unit, rest = _positive_factor(form, argument)
+        unit, rest = positive_factor(form, argument)
     if unit:
         form.rules["relu(k a) = k relu(a), k > 0"] += 1
         return form.multiply({unit: 1}, applied(form, "relu", rest))
@@ -161,7 +161,7 @@ def _by_exponentials(form: NormalForm, function: str, argument: Polynomial) -> P
     return result
 
 
-def _positive_factor(form: NormalForm, argument: Polynomial) -> tuple[Monomial, Polynomial]:
+def positive_factor(form: NormalForm, argument: Polynomial) -> tuple[Monomial, Polynomial]:
     """Split off the variables declared positive, with the least power that all monomials have."""
     unit: list[tuple[int, Number]] = []
     for atom in sorted({atom for monomial in argument for atom, _ in monomial}):
@@ -174,7 +174,7 @@ def _positive_factor(form: NormalForm, argument: Polynomial) -> tuple[Monomial, 
     return tuple(unit), rest
 
 
-def _sign_of_all(form: NormalForm, argument: Polynomial) -> int | None:
+def sign_of_all(form: NormalForm, argument: Polynomial) -> int | None:
     """Return a sign vector that is a factor of every monomial, if there is one."""
     if not argument or Quality.SIGN not in form.qualities.values():
         return None

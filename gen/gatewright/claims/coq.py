@@ -14,14 +14,16 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from gatewright.claims.activations import applied
+from gatewright.claims.activations import applied, positive_factor, sign_of_all
 from gatewright.claims.atoms import Applied, Exponential, Mapped, Reciprocal, Variable
 from gatewright.claims.claim import Claim
 from gatewright.claims.coq_prelude import PRELUDE
+from gatewright.claims.division import positive_unit
 from gatewright.claims.normal_form import NormalForm
 from gatewright.claims.obligations import inductive
-from gatewright.claims.polynomial import Monomial, Number, Polynomial, leading, scale
+from gatewright.claims.polynomial import Monomial, Number, Polynomial, leading, scale, single
 from gatewright.claims.prove import proof
+from gatewright.claims.state_maps import candidates
 from gatewright.claims.terms import INVERSE, Term, base, below
 from gatewright.claims.theory import SCALARS, Quality, Theory
 
@@ -38,16 +40,19 @@ def certificate(claim: Claim) -> str:
 
     Raises UnsupportedError if the claim is not proved, or its proof cannot be written in Coq.
     """
-    found = proof(claim) if claim.states else None
+    tried = ((each, proof(each)) for each in ([claim] if claim.states else candidates(claim)))
+    claim, found = next(((each, got) for each, got in tried if got), (claim, None))
     if found is None:
-        raise UnsupportedError("the claim is not proved by its own state map")
+        raise UnsupportedError("the claim is not proved")
+    if found.theory is Theory.EXP:
+        raise UnsupportedError("a proof that needs sigmoid by exponentials")
     world, obligations = inductive(claim)
     form = NormalForm(found.theory, world.qualities)
     writer = _Writer(form, world.dims)
     goals = []
     for index, each in enumerate(obligations):
         left, right = writer.term(each.left), writer.term(each.right)
-        steps = f"rewrite e_{left}, e_{right}. cbv beta. pointwise. algebra."
+        steps = f"rewrite e_{left}, e_{right}. cbv beta. pointwise. {writer.algebra}."
         if left == right:
             steps = "reflexivity."
         what = each.what.replace("*)", "* )").replace("(*", "( *")
@@ -214,7 +219,7 @@ class _Writer:
         )
 
     def _node(self, term: Term, parts: list[str]) -> tuple[str, str]:
-        plain = "pointwise. algebra."
+        plain = f"pointwise. {self.algebra}."
         match term.kind:
             case "number":
                 return f"fun i => {self.number(term.value)}", plain
@@ -225,26 +230,25 @@ class _Writer:
             case "add":
                 return f"fun i => {parts[0]} i + {parts[1]} i", plain
             case "multiply":
-                return f"fun i => {parts[0]} i * {parts[1]} i", self._signs(term)
+                return f"fun i => {parts[0]} i * {parts[1]} i", plain
             case "divide":
                 return f"fun i => {parts[0]} i / {parts[1]} i", plain
             case "apply":
                 argument = self.form.of(term.parts[0])
-                proof = f"pointwise. {self._applied(term.name, argument)} algebra."
+                proof = f"pointwise. {self._applied(term.name, argument)} {self.algebra}."
                 return f"fun i => {self.function(term.name)} ({parts[0]} i)", proof
             case _:
                 proof = self._mapped(term.name, self.form.of(term.parts[0]))
                 return f"{self.matrix(term.name)} {parts[0]}", proof
 
-    def _signs(self, term: Term) -> str:
-        """A product in which the square of a sign is 1."""
-        signs = [n for n in sorted(self.vectors) if self.form.qualities.get(n) is Quality.SIGN]
+    @property
+    def algebra(self) -> str:
+        """The tactic for an equation between normal forms; the square of a sign is 1."""
+        signs = [n for n, q in sorted(self.form.qualities.items()) if q is Quality.SIGN]
         if not signs:
-            return "pointwise. algebra."
-        facts = ", ".join(f"(H_{_name(name)} i)" for name in signs)
-        known = " ".join(f"pose proof (H_{_name(name)} i)." for name in signs)
-        assert facts
-        return f"pointwise. {known} first [ ring | nsatz_r | algebra ]."
+            return "algebra"
+        facts = " ".join(f"(H_{_name(name)} i)" for name in signs)
+        return f"(first [ algebra | ring [{facts}] ])"
 
     def _applied(self, function: str, argument: Polynomial) -> str:
         """Return the rewriting that makes a function of a normal form its own normal form."""
@@ -259,8 +263,7 @@ class _Writer:
             if isinstance(found, Applied) and dict(found.argument) == argument:
                 return ""
         negative = scale(argument, -1)
-        opposite = f"replace ({text}) with (- ({self.poly(negative)})) by algebra. "
-        coq = FUNCTIONS.get(function, function)
+        opposite = f"replace ({text}) with (- ({self.poly(negative)})) by {self.algebra}. "
         if not argument and function in ("sigmoid", "tanh", "relu"):
             return f"rewrite {function}_0."
         if function == "exp":
@@ -284,7 +287,34 @@ class _Writer:
                 f"unfold sigmoid. replace (- ({text})) with ({self.poly(negative)}) by algebra. "
                 f"{exponent}"
             )
-        raise UnsupportedError(f"{coq} of a sign, a scale or a positive factor")
+        sign = sign_of_all(form, argument)
+        if sign is not None and function in ("sigmoid", "tanh"):
+            plain = form.multiply(single(sign), argument)
+            coq_sign = self.atom(sign, "i")
+            known = f"(H_{coq_sign.removesuffix(' i')} i)"
+            return (
+                f"replace ({text}) with ({coq_sign} * ({self.poly(plain)})) by {self.algebra}. "
+                f"rewrite (sign_{function} ({coq_sign}) ({self.poly(plain)}) {known}). "
+                f"{self._applied(function, plain)}"
+            )
+        if function == "relu":
+            return self._relu(argument, text)
+        raise UnsupportedError(f"{function} of a sign or a scale")
+
+    def _relu(self, argument: Polynomial, text: str) -> str:
+        """Take a positive factor out of relu."""
+        unit, rest = positive_unit(self.form, argument)
+        if not unit:
+            unit, rest = positive_factor(self.form, argument)
+        factor = self.product(unit, 1, "i")
+        if not unit:
+            first = leading(argument)
+            factor, rest = self.number(first), scale(argument, 1 / Fraction(first))
+        return (
+            f"replace ({text}) with ({factor} * ({self.poly(rest)})) by {self.algebra}. "
+            f"rewrite (relu_scale ({factor}) ({self.poly(rest)})) by pos. "
+            f"{self._applied('relu', rest)}"
+        )
 
     def _exp(self, argument: Polynomial) -> str:
         """Split exp of a sum into a product, an integer multiple into a power."""
@@ -307,12 +337,11 @@ class _Writer:
         coq = self.matrix(matrix)
         quality = self.kind(matrix)
         if quality is Quality.PERMUTATION:
-            cancel = f"repeat rewrite c_{coq}. "
-            other = f"p_{coq}_inv" if not matrix.endswith(INVERSE) else ""
-            assert other is not None
-            return f"pointwise. unfold {coq}. {cancel if self._has_inverse(matrix) else ''}algebra."
+            plain = _name(base(matrix))
+            cancel = f"repeat rewrite c_{plain}. repeat rewrite c_{plain}_inv."
+            return f"pointwise. unfold {coq}. {cancel} first [ {self.algebra} | deep ]."
         if quality is Quality.DIAGONAL:
-            return f"pointwise. unfold {coq}. algebra."
+            return f"pointwise. unfold {coq}. {self.algebra}."
         parts = sorted(argument.items())
         steps = []
         for index in range(len(parts) - 1):
@@ -330,7 +359,8 @@ class _Writer:
             given = self.product(monomial, value, "i")
             steps.append(
                 f"replace (fun i : nat => {given}) with (fun i : nat => ({factor}) * ({inner})) "
-                f"by (pointwise; algebra). rewrite ({coq}_hom ({factor}) (fun i => {inner}))."
+                f"by (pointwise; {self.algebra}). "
+                f"rewrite ({coq}_hom ({factor}) (fun i => {inner}))."
             )
         if not argument:
             steps.append(
@@ -338,10 +368,6 @@ class _Writer:
                 f"rewrite ({coq}_hom 0 (fun _ => 0))."
             )
         cancel = ""
-        if quality is Quality.INVERTIBLE and self._has_inverse(matrix):
+        if quality is Quality.INVERTIBLE:
             cancel = f"repeat rewrite c_{coq}. "
-        return " ".join(steps) + f" cbv beta. {cancel}pointwise. algebra."
-
-    def _has_inverse(self, matrix: str) -> bool:
-        other = base(matrix) if matrix.endswith(INVERSE) else matrix + INVERSE
-        return other in self.matrices
+        return " ".join(steps) + f" cbv beta. {cancel}pointwise. {self.algebra}."

@@ -77,5 +77,19 @@ Ltac sides :=
   repeat match goal with |- _ /\ _ => split end;
   first [ assumption | solve [eauto] | lra | apply Rgt_not_eq; unfold Rgt; pos ].
 Ltac algebra := first [ reflexivity | ring | field; sides ].
+Ltac deep := first [ reflexivity | ring | progress f_equal; deep ].
 Ltac pointwise := apply functional_extensionality; intro i.
+(* Why one step is enough: what is preserved and observed in a step holds at every step. *)
+Section Steps.
+Variables (Y SL SR : Type) (stepL : nat -> SL -> SL) (stepR : nat -> SR -> SR).
+Variables (outL : nat -> SL -> Y) (outR : nat -> SR -> Y) (T : nat -> SR -> SL).
+Hypothesis preserved : forall t s, stepL t (T t s) = T (S t) (stepR t s).
+Hypothesis observed : forall t s, outL t (T t s) = outR t s.
+Fixpoint runL (s : SL) (t : nat) := match t with O => s | S k => stepL k (runL s k) end.
+Fixpoint runR (s : SR) (t : nat) := match t with O => s | S k => stepR k (runR s k) end.
+Lemma related s t : runL (T 0 s) t = T t (runR s t).
+Proof. induction t as [| t IH]; simpl; [reflexivity |]. rewrite IH. apply preserved. Qed.
+Theorem always s t : outL t (runL (T 0 s) t) = outR t (runR s t).
+Proof. rewrite related. apply observed. Qed.
+End Steps.
 """

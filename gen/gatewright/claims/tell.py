@@ -7,11 +7,14 @@ counterexample to someone who can put its numbers into both cells.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from gatewright.claims.claim import Claim
 from gatewright.claims.theory import Theory
+from gatewright.claims.training import gradients, training
 from gatewright.claims.verdict import Counterexample, Proved, Refuted, Undecided, Verdict
+from gatewright.language.equation import parse
 
 ASSUMES = {
     Theory.UF: "nothing is assumed of any function",
@@ -55,8 +58,29 @@ def _proved(claim: Claim, proof: Proved) -> Iterator[str]:
         yield f"    both sides are {text}"
     for condition in proof.conditions:
         yield f"  provided that {condition}"
+    found = gradients(claim_with(claim, proof), proof.theory)
+    if not found.unshown:
+        yield f"  gradients: all {found.compared} are equal, by their normal forms"
+    else:
+        yield (
+            "  gradients: equal, as both sides are one function; the normal form shows "
+            f"{found.compared - len(found.unshown)} of {found.compared}"
+        )
+    for remark in training(claim):
+        yield f"  training: {remark}"
     if proof.size_to_test > 1:
         yield f"  a test by numbers would need {proof.size_to_test} hidden units to mean as much"
+
+
+def claim_with(claim: Claim, proof: Proved) -> Claim:
+    """Return the claim with the state map of its proof, if that was searched."""
+    if claim.states:
+        return claim
+    states = {}
+    for text, value in proof.states.items():
+        alias, _, name = text.removesuffix("[t]").partition(".")
+        states[alias, name] = parse(value, references=True)
+    return replace(claim, states=states)
 
 
 def _refuted(claim: Claim, refuted: Refuted) -> Iterator[str]:

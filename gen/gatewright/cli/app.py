@@ -17,6 +17,7 @@ import click
 
 from gatewright import __version__
 from gatewright.cli.bench import bench
+from gatewright.cli.certify import certify
 from gatewright.cli.doctor import doctor
 from gatewright.cli.generate import generate
 from gatewright.cli.grad import grad
@@ -40,7 +41,7 @@ def commands() -> None:
 
 
 SPECS = (new, check, fmt, list_cells, show, generate, explain)
-CHECKS = (grad, verify, prove, relate, assume, bench, doctor)
+CHECKS = (grad, verify, prove, relate, assume, certify, bench, doctor)
 for command in (*SPECS, *CHECKS):
     commands.add_command(command)
 
