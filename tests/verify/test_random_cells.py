@@ -10,10 +10,10 @@ import numpy as np
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
+from gatewright.claims.translation import reverse_identities
 from gatewright.language.cell import Cell
 from gatewright.language.functions import FUNCTIONS
 from gatewright.program.compile import Programs, compile_cell
-from gatewright.verify.adjoints import reverse_identities
 from gatewright.verify.complex_step import exact_gradients
 from gatewright.verify.reference import ReferenceKernels
 from gatewright.verify.sampling import Case, gradients, sample

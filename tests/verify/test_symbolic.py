@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 import sympy
 
+from gatewright.claims.translation import reverse_identities
 from gatewright.language.cell import Cell
 from gatewright.language.equation import parse
 from gatewright.language.functions import FUNCTIONS
 from gatewright.program import rules
 from gatewright.program.compile import compile_cell
 from gatewright.program.ir import Outer
-from gatewright.verify.adjoints import reverse_identities
 from gatewright.verify.algebra import Branches, is_zero, symbol
 from gatewright.verify.certificate import certify, run_step
 from gatewright.verify.symbolic import functions_of, symbolic, table_identities

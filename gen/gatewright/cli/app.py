@@ -17,12 +17,16 @@ import click
 
 from gatewright import __version__
 from gatewright.cli.bench import bench
+from gatewright.cli.certify import certify
 from gatewright.cli.doctor import cache, doctor
 from gatewright.cli.generate import generate
 from gatewright.cli.grad import grad
 from gatewright.cli.memory import memory
 from gatewright.cli.output import print_json
+from gatewright.cli.prove import prove
+from gatewright.cli.relate import assume, relate
 from gatewright.cli.spec_commands import check, explain, fmt, new
+from gatewright.cli.verify import verify
 from gatewright.cli.view_commands import list_cells, show
 
 FINE, NO, BAD_INPUT, MISSING, INCONCLUSIVE, BUG, INTERRUPTED = 0, 1, 2, 3, 4, 70, 130
@@ -37,11 +41,10 @@ def commands() -> None:
     """
 
 
-COMMANDS = (
-    *(new, check, fmt, list_cells, show, generate, grad),
-    *(bench, memory, explain, doctor, cache),
-)
-for command in COMMANDS:
+SPECS = (new, check, fmt, list_cells, show, generate, explain)
+CHECKS = (grad, verify, prove, relate, assume, certify)
+MACHINE = (bench, memory, cache, doctor)
+for command in (*SPECS, *CHECKS, *MACHINE):
     commands.add_command(command)
 
 

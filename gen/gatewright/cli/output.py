@@ -13,7 +13,14 @@ from collections.abc import Sequence
 import click
 
 SCHEMA_VERSION = 1
-STYLES = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
+STYLES = {
+    "pass": "green",
+    "fail": "red",
+    "inconclusive": "yellow",
+    "proved": "green",
+    "refuted": "red",
+    "unknown": "yellow",
+}
 
 
 def print_json(**content: object) -> None:

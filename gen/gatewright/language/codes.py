@@ -213,8 +213,59 @@ E0504 a file named unlike its cell
 E0505 two specs for one generated file
     A generated file is called after its cell and what was chosen in it; two specs given together
     must not come to the same name.
-E0505 two cells of one name
+E0505 two cells or claims of one name
     Files are named by their cell, so two specs cannot be generated into one folder under one name.
+E0601 an unknown name in a claim
+    A claim names values by their cell, as in `gru.r[t]`, parameters as in `gru.W_r`, and what it
+    holds for all of by what is declared under `for_all:`.
+    > lstm.f[t]: 1 - gur.z[t]
+E0602 a value without a time index
+    A gate that is used one step after it was computed and a gate that is used at once are different
+    values: `o[t-1] = r[t]` and `o[t] = r[t]` are two claims, one true and one false.
+    > lstm.o: gru.r
+E0603 a step where there is none
+    Parameters are the same at every step: they have no time index, and no value that changes from
+    step to step can be given for one.
+    > lstm.W_i: gru.z[t]
+E0604 not a value at a step
+    Steps are written `[t]`, `[t-1]`, `[t+1]`. The next value of a state `h` is `h[t]`.
+    > lstm.o[s]: gru.r[t]
+E0605 a claim that does not say what is observed
+    Two cells can agree in one state and emit different outputs; half of what is said of LSTM and
+    GRU is true of one and false of the other.
+    > observe:
+E0606 a wrong entry of `for_all`
+    It declares names and what they are: function, scalar, vector, matrix, permutation and so on.
+    > for_all: {phi: anything}
+E0607 a tie of what is not an equation
+    Ties say what an equation of a cell computes: a gate, a candidate, the next value of a state.
+    > lstm.U_f[t]: gru.z[t]
+E0608 shapes of a claim that do not match
+    What is given for a parameter or a state has its shape. The number 0 stands for any shape.
+    > lstm.U_i: gru.b_z
+E0609 a parameter or value given twice or by itself
+    Each is given by what is free.
+    > gru.W_z: gru.W_z
+E0610 an observation that is no equation
+    Each line of `observe:` says which two values are equal.
+    > - lstm.h[t]
+E0611 a word that is not one of those possible
+    The message lists them.
+    > expect: true
+E0612 two cells of one name in a claim
+    A claim about a cell and itself names one of them otherwise.
+    > right: {cell: lstm, as: permuted}
+E0613 cells that read different inputs
+    Both cells of a claim read the same input, of the same name and dimension.
+E0614 a state map that is not one
+    It gives every state of one cell, by values of the other. Without `states:` it is searched.
+    > lstm.c[t]: gru.h[t]
+E0615 an unknown claim
+    `gatewright prove --all` lists the claims of the library. Files are named by a path.
+    > gatewright prove is_gru_an_lstm
+E0616 values of a claim that cannot be computed
+    A tie makes a value depend on itself, or a formula reads a step before the first.
+    > gru.r[t]: gru.h[t]
 """
 
 

@@ -22,6 +22,7 @@ from gatewright.language.alphabet import (
 )
 from gatewright.language.expression import PRECEDENCE, Binary, Call, Expr, Name, Negate, Number
 from gatewright.language.expression import Operator as BinaryOperator
+from gatewright.language.references import MEANT, read_reference
 
 MAX_NESTING = 64
 MAX_NODES = 2000
@@ -30,14 +31,13 @@ MAX_HEIGHT = 128
 MAX_NUMBER_TEXT = 40
 MAX_EXPONENT = 16
 
-_TOKEN = re.compile(
-    rf"""(?P<space>[ \t\r\n]+)
+_PLAIN = rf"""(?P<space>[ \t\r\n]+)
     | (?P<number>\.?[0-9][0-9.]*(?:[eE][+-]?[0-9]+)?)
     | (?P<name>[{LETTERS}][0-9{LETTERS}]*'?)
     | (?P<symbol>\*\*|[-+*/@^(),⊙∘×·−])
-    """,
-    re.VERBOSE,
-)
+    """
+_TOKEN = re.compile(_PLAIN, re.VERBOSE)
+_CLAIM_TOKEN = re.compile(f"(?P<reference>{MEANT}) | {_PLAIN}", re.VERBOSE)
 _PLAIN_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _OPERATORS: dict[str, BinaryOperator] = {
     "+": "+",
@@ -84,24 +84,25 @@ class Token:
     end: int
 
 
-def parse(text: str) -> Expr:
+def parse(text: str, references: bool = False) -> Expr:
     """Return the tree of an equation's right-hand side.
 
     Raises EquationError at the first mistake. An exponent is one Number, negative or not; any
-    other minus sign is a Negate.
+    other minus sign is a Negate. With `references`, names may be those of a claim: `gru.h[t-1]`.
     """
-    tokens = tokenize(text)
+    tokens = tokenize(text, references)
     if not tokens:
         raise EquationError("E0200", "the equation is empty", 0, len(text), "write its value")
     return _Parser(tokens, len(text)).whole()
 
 
-def tokenize(text: str) -> list[Token]:
+def tokenize(text: str, references: bool = False) -> list[Token]:
     """Split an equation into tokens, with aliases and Greek letters in house style."""
     tokens: list[Token] = []
     position = 0
+    pattern = _CLAIM_TOKEN if references else _TOKEN
     while position < len(text):
-        match = _TOKEN.match(text, position)
+        match = pattern.match(text, position)
         if match is None:
             raise _foreign(text[position], position)
         start, position = match.span()
@@ -111,10 +112,20 @@ def tokenize(text: str) -> list[Token]:
             tokens.append(Token(kind, match.group(), start, position))
         elif kind == "name":
             tokens.append(Token(kind, _checked_name(match.group(), start), start, position))
+        elif kind == "reference":
+            tokens.append(Token("name", _reference(match.group(), start), start, position))
         elif kind == "symbol":
             symbol = OPERATOR_ALIASES.get(match.group(), match.group())
             tokens.append(Token(kind, symbol, start, position))
     return tokens
+
+
+def _reference(text: str, start: int) -> str:
+    found = read_reference(text)
+    if isinstance(found, str):
+        message = f"`{text[:60]}` is not a value at a step"
+        raise EquationError("E0604", message, start, start + len(text), found)
+    return str(found)
 
 
 def _foreign(character: str, position: int) -> EquationError:

@@ -61,7 +61,7 @@ def kind(node: Node) -> str:
 
 def cell_name(context: Context, node: Node) -> Text | None:
     """Read the name of a cell: it becomes a file and function name."""
-    text = _single(context, node, "cell")
+    text = single(context, node, "cell")
     if text is None:
         return None
     if not CELL_NAME.fullmatch(text.value):
@@ -82,7 +82,7 @@ def cell_name(context: Context, node: Node) -> Text | None:
 
 def title(context: Context, node: Node) -> str:
     """Read the title: one line of free text."""
-    text = _single(context, node, "title")
+    text = single(context, node, "title")
     if text is None:
         return ""
     words = " ".join(text.value.split())
@@ -95,7 +95,7 @@ def title(context: Context, node: Node) -> str:
 def citations(context: Context, node: Node) -> tuple[str, ...]:
     """Read the keys of the papers a cell comes from."""
     result = []
-    for item in _items(context, node, "cite"):
+    for item in items(context, node, "cite"):
         if _CITATION.fullmatch(item.text):
             result.append(item.text)
         else:
@@ -119,7 +119,7 @@ def parameters(context: Context, node: Node) -> tuple[Declared, ...]:
     """Read the parameters; one key may declare several, separated by commas."""
     result: list[Declared] = []
     seen: dict[str, Text] = {}
-    for key, value in _pairs(context, node, "parameters", split=True):
+    for key, value in pairs(context, node, "parameters", split=True):
         dims = _dimensions(context, value, key.text)
         for name in _names(context, key, "a parameter"):
             first = seen.setdefault(name.value, name)
@@ -137,18 +137,18 @@ def parameters(context: Context, node: Node) -> tuple[Declared, ...]:
 def constants(context: Context, node: Node) -> tuple[NumberDeclared | ChoiceDeclared, ...]:
     """Read the constants: numbers, and choices of functions."""
     result: list[NumberDeclared | ChoiceDeclared] = []
-    for key, value in _pairs(context, node, "constants"):
+    for key, value in pairs(context, node, "constants"):
         name = _name(context, key, "a constant")
         if isinstance(value, Listing) and value.items:
             options = tuple(
-                Text(ascii_name(item.text), item.span) for item in _items(context, value, key.text)
+                Text(ascii_name(item.text), item.span) for item in items(context, value, key.text)
             )
             if name is not None:
                 result.append(ChoiceDeclared(name, options))
             continue
         text = value.text if isinstance(value, Scalar) else ""
         if len(text) > 40 or not _NUMBER.fullmatch(text) or abs(float(text)) == float("inf"):
-            message = f"`{_short(key.text)}` must be a number or a list of functions"
+            message = f"`{short(key.text)}` must be a number or a list of functions"
             help = "numbers look like 2, 0.5 or -1e-3; a choice looks like [tanh, relu]"
             context.found.add("E0111", message, value.span, help)
         elif name is not None:
@@ -163,10 +163,10 @@ def equations(context: Context, node: Node) -> tuple[EquationText, ...]:
         context.found.add("E0123", "write one equation per line", node.span, help)
         return ()
     result = []
-    for key, value in _pairs(context, node, "equations"):
+    for key, value in pairs(context, node, "equations"):
         target = _name(context, key, "an equation", prime=True)
         if not isinstance(value, Scalar):
-            message = f"equation `{_short(key.text)}` must be text, but is {kind(value)}"
+            message = f"equation `{short(key.text)}` must be text, but is {kind(value)}"
             help = "quote the equation; YAML reads `{…}` and `[…]` as collections"
             context.found.add("E0122", message, value.span, help)
             continue
@@ -183,7 +183,7 @@ def _equation(
     try:
         expr = parse(value.text)
     except EquationError as problem:
-        name = target.value if target else _short(key.text)
+        name = target.value if target else short(key.text)
         message, help = problem.message, problem.help
         span = located(where, problem.start, problem.end, context.file)
         if problem.code == "E0200":
@@ -200,16 +200,17 @@ def _equation(
 
 def output(context: Context, node: Node) -> Text | None:
     """Read the name of the output: an equation, or the next value of a state."""
-    text = _single(context, node, "output")
+    text = single(context, node, "output")
     return None if text is None else Text(ascii_name(text.value), text.span)
 
 
 def gates(context: Context, node: Node) -> tuple[Text, ...]:
     """Read the names of the equations that are gates."""
-    return tuple(Text(ascii_name(item.text), item.span) for item in _items(context, node, "gates"))
+    return tuple(Text(ascii_name(item.text), item.span) for item in items(context, node, "gates"))
 
 
-def _single(context: Context, node: Node, key: str) -> Text | None:
+def single(context: Context, node: Node, key: str) -> Text | None:
+    """Read one value; report a list, a mapping or nothing in its place."""
     if isinstance(node, Scalar) and (node.text or node.style):
         return Text(node.text, node.span)
     message = f"`{key}` must be a single value, but is {kind(node)}"
@@ -217,20 +218,21 @@ def _single(context: Context, node: Node, key: str) -> Text | None:
     return None
 
 
-def _items(context: Context, node: Node, key: str) -> Iterator[Scalar]:
+def items(context: Context, node: Node, key: str) -> Iterator[Scalar]:
+    """Yield the words of a list; report what is none."""
     if not isinstance(node, Listing):
-        message = f"`{_short(key)}` must be a list, but is {kind(node)}"
+        message = f"`{short(key)}` must be a list, but is {kind(node)}"
         context.found.add("E0111", message, node.span, "write it as `[a, b]`")
         return
     for item in node.items:
         if isinstance(item, Scalar):
             yield item
         else:
-            message = f"an entry of `{_short(key)}` must be a word, but is {kind(item)}"
+            message = f"an entry of `{short(key)}` must be a word, but is {kind(item)}"
             context.found.add("E0111", message, item.span)
 
 
-def _pairs(
+def pairs(
     context: Context, node: Node, key: str, split: bool = False
 ) -> Iterator[tuple[Scalar, Node]]:
     """Yield the entries of a section; report what is not one, and repeated keys."""
@@ -257,7 +259,7 @@ def _pairs(
 
 
 def _repeated(context: Context, name: Text, first: Text, key: str) -> None:
-    message = f"duplicate key `{_short(name.value)}` in `{key}`"
+    message = f"duplicate key `{short(name.value)}` in `{key}`"
     related = (Related("first defined here", first.span),)
     context.found.add("E0109", message, name.span, "", "defined again here", related)
 
@@ -306,12 +308,12 @@ def _checked(
 
 def _vectors(context: Context, node: Node, key: str, what: str) -> tuple[Declared, ...]:
     result = []
-    for name, value in _pairs(context, node, key):
+    for name, value in pairs(context, node, key):
         checked = _name(context, name, what)
         dims = _dimensions(context, value, name.text)
         if dims is not None and len(dims) != 1:
-            message = f"{what} has one dimension, but `{_short(name.text)}` has {len(dims)}"
-            help = f"write `{_short(name.text)}: {'hidden' if key == 'states' else 'input'}`"
+            message = f"{what} has one dimension, but `{short(name.text)}` has {len(dims)}"
+            help = f"write `{short(name.text)}: {'hidden' if key == 'states' else 'input'}`"
             context.found.add("E0118", message, value.span, help)
         elif checked is not None and dims is not None:
             result.append(Declared(checked, dims))
@@ -321,22 +323,22 @@ def _vectors(context: Context, node: Node, key: str, what: str) -> tuple[Declare
 def _dimensions(context: Context, node: Node, name: str) -> tuple[Text, ...] | None:
     """Read the dimensions of a declaration; None where they cannot be read."""
     if isinstance(node, Mapping) or (isinstance(node, Scalar) and not node.text):
-        message = f"`{_short(name)}` has no dimensions"
+        message = f"`{short(name)}` has no dimensions"
         help = "write `[hidden]`, or `[]` for a scalar that learns"
         context.found.add("E0118", message, node.span, help)
         return None
     if isinstance(node, Listing) and len(node.items) > 2:
-        message = f"`{_short(name)}` has {len(node.items)} dimensions; at most 2 are supported"
+        message = f"`{short(name)}` has {len(node.items)} dimensions; at most 2 are supported"
         context.found.add("E0120", message, node.span, "split it into matrices")
         return None
-    items = [node] if isinstance(node, Scalar) else list(_items(context, node, name))
+    found = [node] if isinstance(node, Scalar) else list(items(context, node, name))
     dims = []
-    for item in items:
+    for item in found:
         word = ascii_name(item.text)
         if _DIMENSION.fullmatch(word):
             dims.append(Text(word, item.span))
         elif _NUMBER.fullmatch(item.text):
-            message = f"dimension `{_short(item.text)}` is a number"
+            message = f"dimension `{short(item.text)}` is a number"
             help = "name it (for example `hidden`) and give its size when you build the cell"
             context.found.add("E0119", message, item.span, help)
         else:
@@ -346,5 +348,6 @@ def _dimensions(context: Context, node: Node, name: str) -> tuple[Text, ...] | N
     return tuple(dims)
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """Return a text that fits into a message."""
     return text if len(text) <= 60 else text[:57] + "..."

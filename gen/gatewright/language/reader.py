@@ -51,7 +51,9 @@ KEYS = (
     "output",
     "gates",
 )
+NEW_HELP = "start from `gatewright new my_cell`"
 REQUIRED = ("cell",)
+CELL_KEY = Scalar("cell", "", Span("", 1, 1, 1, 1), 0, 0)
 # What a cell that extends another may take from it.
 REQUIRED_ALONE = ("inputs", "states", "equations", "output")
 
@@ -69,68 +71,86 @@ def read_spec_text(text: str, file: str = "spec.yaml") -> Spec:
     text = check_text(text, file)
     top = document(text, file)
     found = Findings({file: text})
-    for node in _scalars(top):
+    for node in scalars(top):
         hidden = next((each for each in node.text if is_hidden(each)), "")
         if hidden:
             found.found.append(hidden_character(hidden, node.span))
     found.check()
-    sections = _sections(top, found)
-    spec = _Builder(Context(file, Lines(text), found), sections).spec(text)
+    found_sections = _of_cell(top, found)
+    spec = _Builder(Context(file, Lines(text), found), found_sections).spec(text)
     found.check()
     if spec is None:  # pragma: no cover - a missing name is always reported
         raise SpecError([Diagnostic("E0102", "the file is empty")], {file: text})
     return spec
 
 
-def document(text: str, file: str) -> Mapping:
-    """Return the top-level mapping of a spec's text."""
+def read_inline(context: Context, name: Scalar, body: Mapping) -> Spec | None:
+    """Return the spec of a cell written inside another file, under its name.
+
+    Mistakes go to the context; None stands for a cell that could not be read.
+    """
+    keyed = Mapping(((CELL_KEY, name), *body.pairs), body.span, body.flow, body.start, body.end)
+    return _Builder(context, _of_cell(keyed, context.found)).spec(context.lines.text)
+
+
+def document(text: str, file: str, help: str = NEW_HELP) -> Mapping:
+    """Return the top-level mapping of a file's text; `help` says how to start one."""
     root = compose(text, file)
     if root is None or (isinstance(root, Scalar) and not root.text and not root.style):
         span = Span(file, 1, 1, 1, 2) if text.strip() else None
-        help = "start from `gatewright new my_cell`"
         raise SpecError([Diagnostic("E0102", "the file is empty", span, help)], {file: text})
     if not isinstance(root, Mapping):
         message = f"the top level must be a mapping, but is {fields.kind(root)}"
-        help = "start from `gatewright new my_cell`"
         span = Span(file, root.span.line, root.span.column, root.span.line, root.span.column + 1)
         raise SpecError([Diagnostic("E0103", message, span, help)], {file: text})
     return root
 
 
-def _scalars(node: Node) -> list[Scalar]:
+def scalars(node: Node) -> list[Scalar]:
+    """Return every scalar below a node, in order."""
     match node:
         case Scalar():
             return [node]
         case Listing(items):
-            return [scalar for item in items for scalar in _scalars(item)]
+            return [scalar for item in items for scalar in scalars(item)]
         case Mapping(pairs):
-            return [scalar for pair in pairs for item in pair for scalar in _scalars(item)]
+            return [scalar for pair in pairs for item in pair for scalar in scalars(item)]
 
 
-def _sections(top: Mapping, found: Findings) -> dict[str, tuple[Span, Node]]:
-    """Return the known top-level keys; report unknown, repeated and missing ones."""
+def sections(
+    top: Mapping, keys: tuple[str, ...], what: str, found: Findings
+) -> tuple[dict[str, tuple[Span, Node]], set[str]]:
+    """Return the known keys of a mapping, and the keys that unknown ones were meant to be.
+
+    Unknown and repeated keys are reported.
+    """
     sections: dict[str, tuple[Span, Node]] = {}
     meant: set[str] = set()
     for key, value in top.pairs:
         if not isinstance(key, Scalar):
-            found.add("E0108", "a key of the cell must be plain text", key.span)
-        elif key.text not in KEYS:
-            meant.add(closest(key.text, KEYS))
-            keys = f"the keys are {', '.join(KEYS)}"
-            help = did_you_mean(key.text, KEYS, keys)
+            found.add("E0108", f"a key of {what} must be plain text", key.span)
+        elif key.text not in keys:
+            meant.add(closest(key.text, keys))
+            help = did_you_mean(key.text, keys, f"the keys are {', '.join(keys)}")
             found.add("E0110", f"unknown key {_code(key.text)}", key.span, help)
         elif key.text in sections:
             first = Related("first defined here", sections[key.text][0])
-            message = f"duplicate key `{key.text}` in the cell"
+            message = f"duplicate key `{key.text}` in {what}"
             found.add("E0109", message, key.span, "", "defined again here", (first,))
         else:
             sections[key.text] = (key.span, value)
-    required = REQUIRED if "extends" in sections else (*REQUIRED, *REQUIRED_ALONE)
+    return sections, meant
+
+
+def _of_cell(top: Mapping, found: Findings) -> dict[str, tuple[Span, Node]]:
+    """Return the sections of a cell; report missing ones."""
+    result, meant = sections(top, KEYS, "the cell", found)
+    required = REQUIRED if "extends" in result else (*REQUIRED, *REQUIRED_ALONE)
     for name in required:
-        if name not in sections and name not in meant:
+        if name not in result and name not in meant:
             span = Span(top.span.file, top.span.line, top.span.column, top.span.line, 2)
             found.add("E0112", f"required key `{name}` is missing", span, _missing_help(name))
-    return sections
+    return result
 
 
 def _missing_help(name: str) -> str:

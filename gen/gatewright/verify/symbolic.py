@@ -1,7 +1,7 @@
 """Function table, Programs -> proved or not: the exact step of a certificate, without numbers.
 
 For every function that the Programs use: the partial derivatives of its row are those of its
-definition, and its stable form is its definition. For the Programs: see `adjoints`.
+definition, and its stable form is its definition. For the Programs: see `claims.translation`.
 
 Why branch by branch: a function with `max` or `abs` in it is one analytic function on each side of
 a branch; a rational point on each side picks the branch, and the identity is proved for all of it.
@@ -10,18 +10,20 @@ a branch; a rational point on each side picks the branch, and the identity is pr
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import sympy
 
+from gatewright.claims.normal_form import TooLargeError
+from gatewright.claims.translation import reverse_identities
 from gatewright.language.equation import parse
 from gatewright.language.expression import Call, walk
 from gatewright.language.functions import FUNCTIONS, Function
 from gatewright.program.compile import Programs
 from gatewright.program.ir import Assign, Reduction
-from gatewright.verify.adjoints import Identities, reverse_identities
 from gatewright.verify.algebra import Branches, is_zero, number, symbol
 from gatewright.verify.subject import Subject
-from gatewright.verify.verdict import Check, Deviation, judged
+from gatewright.verify.verdict import Check, Deviation, UndecidedError, judged
 
 # One point in every branch a row may take, off its kinks.
 POINTS = {
@@ -31,11 +33,30 @@ POINTS = {
 DIGITS = 40
 
 
+@dataclass
+class Identities:
+    """How many identities were decided, and a sentence for each that does not hold."""
+
+    count: int = 0
+    broken: list[str] = field(default_factory=list)
+
+    def note(self, holds: bool, text: str) -> None:
+        """Count one identity."""
+        self.count += 1
+        if not holds:
+            self.broken.append(text)
+
+
 def symbolic(subject: Subject) -> Check:
     """Prove the rows of the function table and the reverse Program."""
     used = functions_of(subject.programs)
     found = table_identities(used, FUNCTIONS)
-    program = reverse_identities(subject.programs, FUNCTIONS)
+    try:
+        program = reverse_identities(subject.programs, FUNCTIONS)
+    except TooLargeError as problem:
+        raise UndecidedError(str(problem)) from None
+    if program.undecided and not (found.broken or program.broken):
+        raise UndecidedError(f"neither proved nor refuted: {'; '.join(program.undecided)}")
     broken = [*found.broken, *program.broken]
     detail = f"{found.count} identities of {len(used)} functions, {program.count} of the reverse"
     where = "; ".join(broken)

@@ -22,6 +22,7 @@ from numba.core import cgutils, config
 from numba.extending import intrinsic
 
 _build: Any = cgutils
+_config: Any = config
 _INDEX = ir.IntType(64)
 _LANE = ir.IntType(32)
 
@@ -32,8 +33,8 @@ def vector_bytes() -> int:
 
     That is the machine's, unless NUMBA_CPU_FEATURES says otherwise.
     """
-    if config.CPU_FEATURES is not None:
-        known = {each.strip() for each in config.CPU_FEATURES.split(",")}
+    if _config.CPU_FEATURES is not None:
+        known = {each.strip() for each in _config.CPU_FEATURES.split(",")}
         return 64 if "+avx512f" in known else 32 if "+avx2" in known else 16
     features = llvm.get_host_cpu_features()
     return 64 if features.get("avx512f") else 32 if features.get("avx2") else 16

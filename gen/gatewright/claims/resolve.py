@@ -1,0 +1,362 @@
+"""Family -> Claims: settle every name, shape and step of the claims of a file.
+
+Why the state map may mention only one side on the left: a proof steps one cell from free states
+and gives the other's by the map; a map in both directions would be two claims.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from gatewright.claims.cells import Cells
+from gatewright.claims.claim import Claim, Expectation, Observed, Owned, Side, Symbol
+from gatewright.claims.family import (
+    CellText,
+    ClaimText,
+    Family,
+    Formula,
+    unknown_word,
+)
+from gatewright.claims.obligations import inductive, unrolled
+from gatewright.claims.parameter_map import ParameterMap
+from gatewright.claims.shapes import ClaimShapes, Known
+from gatewright.claims.terms import IDENTITY
+from gatewright.claims.theory import Quality
+from gatewright.claims.world import MeaningError, World
+from gatewright.language.cell import Cell
+from gatewright.language.diagnostics import (
+    Diagnostic,
+    Findings,
+    Span,
+    SpecError,
+    closest,
+    did_you_mean,
+)
+from gatewright.language.expression import Call, Expr, names, substitute, walk
+from gatewright.language.fields import CELL_NAME
+from gatewright.language.functions import AUTHOR_FUNCTIONS
+from gatewright.language.references import Reference, is_reference, read_reference
+from gatewright.language.spec import Text
+
+KINDS: dict[str, tuple[tuple[str, ...], Quality]] = {
+    "function": ((), Quality.FREE),
+    "scalar": ((), Quality.SCALAR),
+    "nonzero scalar": ((), Quality.NONZERO_SCALAR),
+    "vector": (("hidden",), Quality.FREE),
+    "nonzero vector": (("hidden",), Quality.NONZERO),
+    "positive vector": (("hidden",), Quality.POSITIVE),
+    "sign vector": (("hidden",), Quality.SIGN),
+    "matrix": (("hidden", "hidden"), Quality.FREE),
+    "permutation": (("hidden", "hidden"), Quality.PERMUTATION),
+    "invertible matrix": (("hidden", "hidden"), Quality.INVERTIBLE),
+}
+ASSUMPTIONS = {"diagonal": Quality.DIAGONAL, "nonnegative": Quality.NONNEGATIVE}
+INDEX_WHY = "a gate that is used a step later than another makes a different claim"
+
+
+def resolve_family(family: Family) -> tuple[Claim, ...]:
+    """Return the claims of a file. Raises SpecError with every mistake in their meaning."""
+    found = Findings({family.file: family.source})
+    cells = Cells(family)
+    claims = []
+    for text in family.claims:
+        try:
+            claim = _Resolver(family, text, cells, found).claim()
+            if claim is not None:
+                _check_meaning(claim, text, found)
+            claims.append(claim)
+        except SpecError as problem:
+            found.sources = {**found.sources, **problem.sources}
+            found.found += problem.diagnostics
+    found.check()
+    return tuple(claim for claim in claims if claim is not None)
+
+
+def _check_meaning(claim: Claim, text: ClaimText, found: Findings) -> None:
+    """Report values that depend on themselves or on steps that are not there."""
+    try:
+        inductive(claim)
+        unrolled(claim, 1, World(claim, "unroll"))
+    except MeaningError as problem:
+        help = "read each value from an earlier step, or from the other cell"
+        message = f"claim `{claim.name}` cannot be computed: {problem}"
+        found.add("E0616", message, text.name.span, help)
+    except ZeroDivisionError:
+        help = "divide by what is declared nonzero under `for_all:`"
+        found.add("E0616", f"claim `{claim.name}` divides by zero", text.name.span, help)
+
+
+@dataclass
+class _Resolver:
+    """One claim on its way from text to meaning."""
+
+    family: Family
+    text: ClaimText
+    cells: Cells
+    found: Findings
+    symbols: dict[str, Symbol] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.left, self.right = self._sides()
+
+    def claim(self) -> Claim | None:
+        before = len(self.found.found)
+        text = self.text
+        self._symbols()
+        known = Known(self.left, self.right, self.symbols)
+        self.shapes = ClaimShapes(known, self.found)
+        self.left, self.right = (
+            replace(side, functions=self._functions(side)) for side in (self.left, self.right)
+        )
+        sequences = frozenset(
+            owned for word in text.sequences if (owned := self._gate(word)) is not None
+        )
+        ties = self._by_step(text.ties, "tie", self.shapes.equation)
+        parameters = ParameterMap(self.shapes, self.found).of(text.parameters)
+        states = self._by_step(text.states, "state map", self.shapes.state)
+        aliases = {alias for alias, _ in states}
+        if len(aliases) > 1:
+            help = f"give the states of `{text.left.alias}` or of `{text.right.alias}`"
+            self.found.add(
+                "E0614", "the state map gives states of both cells", text.name.span, help
+            )
+        self._complete(states)
+        observe = tuple(self._observed(*each) for each in text.observe)
+        qualities = self._assumed()
+        if len(self.found.found) > before:
+            return None
+        return Claim(
+            name=text.name.value,
+            family=self.family.name,
+            statement=text.statement,
+            left=self.left,
+            right=self.right,
+            symbols=self.symbols,
+            sequences=sequences,
+            ties=ties,
+            parameters=parameters,
+            qualities=qualities,
+            states=states,
+            observe=observe,
+            initial=self._initial(),
+            expect=self._expected(),
+            candidates=tuple(self._candidate(*each) for each in text.candidates),
+            links=text.links,
+            told=text.told,
+        )
+
+    def _sides(self) -> tuple[Side, Side]:
+        left, right = self.text.left, self.text.right
+        for side in (left, right):
+            if not CELL_NAME.fullmatch(side.alias.value):
+                message = f"`{side.alias}` is not a valid name for a cell of a claim"
+                help = "lower-case letters, digits and `_`, starting with a letter"
+                raise SpecError([Diagnostic("E0114", message, side.alias.span, help)], self._source)
+        if left.alias.value == right.alias.value:
+            message = f"both cells of the claim are called `{left.alias}`"
+            help = f"name one of them: `right: {{cell: {right.cell}, as: other}}`"
+            raise SpecError([Diagnostic("E0612", message, right.alias.span, help)], self._source)
+        one = Side(left.alias.value, self.cells.load(left), {})
+        other = Side(right.alias.value, self.cells.load(right), {})
+        if one.cell.inputs != other.cell.inputs:
+            named = [", ".join(map(str, side.cell.inputs)) for side in (one, other)]
+            message = f"the cells read different inputs: {named[0]} and {named[1]}"
+            help = "both cells of a claim read one input; rename it in a cell under `cells:`"
+            raise SpecError([Diagnostic("E0613", message, right.cell.span, help)], self._source)
+        return one, other
+
+    @property
+    def _source(self) -> dict[str, str]:
+        return {self.family.file: self.family.source}
+
+    def _symbols(self) -> None:
+        for name, kind in self.text.for_all:
+            if not name.value.isidentifier() or name.value in AUTHOR_FUNCTIONS:
+                message = f"`{name}` is not a valid name for what a claim holds for all of"
+                self.found.add("E0606", message, name.span, "use another name, such as `phi`")
+            elif kind.value not in KINDS:
+                message = f"`{name}` cannot be `{kind}`"
+                help = did_you_mean(kind.value, KINDS, f"one of {', '.join(KINDS)}")
+                self.found.add("E0606", message, kind.span, help)
+                # Read on with what was probably meant, so that its uses are not reported too.
+                meant = closest(kind.value, KINDS) or "vector"
+                self.symbols[name.value] = Symbol(name.value, meant, *KINDS[meant])
+            else:
+                self.symbols[name.value] = Symbol(name.value, kind.value, *KINDS[kind.value])
+
+    def _functions(self, side: Side) -> dict[tuple[str, str], str]:
+        result: dict[tuple[str, str], str] = {}
+        specific: dict[tuple[str, str], str] = {}
+        for key, value in self.text.activations:
+            alias, _, name = key.value.partition(".")
+            if alias not in (self.left.alias, self.right.alias):
+                message = f"`{key}` is not an equation or a function of a cell of the claim"
+                help = f"write `{self.left.alias}.tanh` or `{self.left.alias}.{_last(self.left)}`"
+                if side is self.left:
+                    self.found.add("E0601", message, key.span, help)
+                continue
+            if alias != side.alias:
+                continue
+            self._known_function(value)
+            calls = _calls(side.cell)
+            if name in {function for _, function in calls}:
+                result |= {call: value.value for call in calls if call[1] == name}
+                continue
+            here = [call for call in calls if call[0] == name]
+            if len(here) == 1:
+                specific[here[0]] = value.value
+                continue
+            many = f"calls {', '.join(f for _, f in here)}" if here else "calls no function"
+            listed = ", ".join(dict.fromkeys(f"{side.alias}.{e}" for e, _ in calls))
+            help = f"write the function, as in `{side.alias}.tanh`" if here else f"one of {listed}"
+            self.found.add("E0601", f"`{key}` {many}", key.span, help)
+        return result | specific
+
+    def _known_function(self, value: Text) -> None:
+        own = {name for name, symbol in self.symbols.items() if symbol.kind == "function"}
+        known = {IDENTITY, *own, *(n for n, f in AUTHOR_FUNCTIONS.items() if len(f.arguments) == 1)}
+        if value.value not in known:
+            message = f"`{value}` is not a function"
+            otherwise = f"for any function, declare it: `for_all: {{{value}: function}}`"
+            help = did_you_mean(value.value, known, otherwise)
+            self.found.add("E0305", message, value.span, help)
+
+    def _gate(self, word: Text) -> Owned | None:
+        reference = read_reference(word.value)
+        if isinstance(reference, Reference) and reference.shift is None:
+            return self.shapes.equation(reference, word.span)
+        message = f"`{word}` is not an equation of a cell"
+        help = f"write it without a step, as in `{self.right.alias}.{_last(self.right)}`"
+        self.found.add("E0601", message, word.span, help)
+        return None
+
+    def _by_step(
+        self,
+        entries: tuple[tuple[Text, Formula], ...],
+        what: str,
+        owner: Callable[[Reference, Span], Owned | None],
+    ) -> dict[Owned, Expr]:
+        """Read `cell.name[t]: formula` entries; one at `[t-1]` is moved to `[t]`."""
+        result: dict[Owned, Expr] = {}
+        for key, formula in entries:
+            reference = read_reference(key.value)
+            if isinstance(reference, str) or not reference.cell:
+                message = f"`{key}` is not a value of a cell at a step"
+                help = f"write it as `{self.left.alias}.{_last(self.left)}[t]`"
+                self.found.add("E0604", message, key.span, help)
+                continue
+            if reference.shift is None:
+                message = f"`{key}` has no time index: {INDEX_WHY}"
+                if what != "tie":
+                    message = f"`{key}` has no time index"
+                help = f"write `{key}[t]`, or `{key}[t-1]` for the value of the step before"
+                self.found.add("E0602", message, key.span, help)
+                continue
+            owned = owner(reference, key.span)
+            dims = self.shapes.of(formula)
+            if owned is None or dims is None:
+                continue
+            self.shapes.agree(owned, dims, formula)
+            if owned in result:
+                message = f"`{reference.cell}.{reference.name}` is given twice"
+                self.found.add("E0609", message, key.span, "keep one of the entries")
+            result[owned] = moved(formula.expr, -reference.shift)
+        return result
+
+    def _complete(self, states: Mapping[Owned, Expr]) -> None:
+        """A state map that gives one state of a cell gives all of them."""
+        for alias in dict.fromkeys(alias for alias, _ in states):
+            side = self.left if alias == self.left.alias else self.right
+            for state in side.cell.states:
+                if (alias, state.name) not in states:
+                    message = f"the state map does not give `{alias}.{state.name}`"
+                    help = (
+                        f"add `{alias}.{state.name}[t]: …`, or leave out `states:`: it is searched"
+                    )
+                    self.found.add("E0614", message, self.text.name.span, help)
+        for owned, expr in states.items():
+            for name in names(expr):
+                reference = read_reference(name) if is_reference(name) else ""
+                if isinstance(reference, Reference) and reference.cell == owned[0]:
+                    message = (
+                        f"the state map gives `{owned[0]}.{owned[1]}` by `{name}` of the same cell"
+                    )
+                    help = "give the states of one cell by those of the other"
+                    self.found.add("E0614", message, self.text.name.span, help)
+
+    def _observed(self, left: Formula, right: Formula, text: str) -> Observed:
+        one, other = self.shapes.of(left), self.shapes.of(right)
+        if one is not None and other is not None and one != other and one and other:
+            message = f"shapes [{', '.join(one)}] and [{', '.join(other)}] are compared"
+            self.found.add("E0608", message, right.where, "observe values of one shape")
+        return Observed(left.expr, right.expr, text)
+
+    def _assumed(self) -> dict[Owned, Quality]:
+        result: dict[Owned, Quality] = {}
+        for key, value in self.text.assume:
+            if value.value not in ASSUMPTIONS:
+                unknown_word(value, tuple(ASSUMPTIONS), f"the assumption on `{key}`", self.found)
+                continue
+            reference = read_reference(key.value)
+            if not isinstance(reference, Reference):
+                self.found.add("E0604", f"`{key}` is not a value of a cell", key.span, reference)
+            elif ASSUMPTIONS[value.value] is Quality.DIAGONAL:
+                owned = self.shapes.parameter(reference, key.span)
+                if owned is not None:
+                    result[owned] = Quality.DIAGONAL
+            else:
+                owned = self.shapes.state(reference, key.span)
+                if owned is not None:
+                    result[owned] = Quality.NONNEGATIVE
+        return result
+
+    def _candidate(self, labels: Text, cell: Text) -> tuple[frozenset[str], Cell]:
+        """Read `read_time + gates: lstm_retimed`: what assuming both puts in the left's place."""
+        found = frozenset(label.strip() for label in labels.value.split("+"))
+        return found, self.cells.load(CellText(cell, cell, ()))
+
+    def _initial(self) -> Literal["zero", "related"]:
+        word = self.text.initial
+        if word is None or word.value == "zero":
+            return "zero"
+        if word.value != "related":
+            unknown_word(word, ("zero", "related"), "`initial`", self.found)
+        return "related"
+
+    def _expected(self) -> Expectation:
+        verdicts: tuple[Expectation, ...] = ("proved", "refuted", "unknown")
+        for verdict in verdicts:
+            if self.text.expect.value == verdict:
+                return verdict
+        unknown_word(self.text.expect, ("proved", "refuted", "unknown"), "`expect`", self.found)
+        return "unknown"
+
+
+def _last(side: Side) -> str:
+    return side.cell.equations[-1].target.removesuffix("'")
+
+
+def _calls(cell: Cell) -> list[tuple[str, str]]:
+    """Return every function each equation calls: (equation without its prime, function)."""
+    found: dict[tuple[str, str], None] = {}
+    for equation in cell.equations:
+        for node in walk(equation.expr):
+            if isinstance(node, Call) and len(node.arguments) == 1:
+                found[equation.target.removesuffix("'"), node.function] = None
+    return list(found)
+
+
+def moved(expr: Expr, steps: int) -> Expr:
+    """Return an expression with every value taken some steps later."""
+    from gatewright.language.expression import Name
+
+    def later(name: Name) -> Name | None:
+        if not is_reference(name.name):
+            return None
+        reference = read_reference(name.name)
+        assert isinstance(reference, Reference)
+        return None if reference.shift is None else Name(str(reference.moved(steps)))
+
+    return substitute(expr, later) if steps else expr

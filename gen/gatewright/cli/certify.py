@@ -1,0 +1,76 @@
+"""Command that writes and checks Coq certificates: certify."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import click
+
+from gatewright.cli.output import coloured, print_json, table
+
+SECONDS = 120
+
+
+@click.command()
+@click.argument("claims", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Certify every proved claim.")
+@click.option("--output", help="Keep the certificates in this folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def certify(claims: tuple[str, ...], everything: bool, output: str | None, as_json: bool) -> int:
+    """Write Coq certificates of proved CLAIMS and have `coqc` check them.
+
+    Exit code 0: all are accepted; 1: one is rejected; 3: Coq is not installed (Debian: `coq`); 4:
+    none is rejected, but a proof uses what the certificates cannot say.
+    """
+    from gatewright.claims.coq import UnsupportedError, certificate
+    from gatewright.claims.library import claims_named, every_claim
+    from gatewright.emit.write import write_one
+    from gatewright.runtime.errors import BackendMissingError
+
+    if everything == bool(claims):
+        raise click.UsageError("name the claims to certify, or give --all")
+    chosen = every_claim() if everything else claims_named(claims)
+    coqc = shutil.which("coqc")
+    if coqc is None and output is None:
+        raise BackendMissingError("`coqc` is not installed; --output FOLDER only writes the files")
+    rows: list[tuple[str, str, str]] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(output or scratch)
+        for claim in chosen:
+            if everything and claim.expect != "proved":
+                continue
+            try:
+                text = certificate(claim)
+            except UnsupportedError as problem:
+                rows.append((claim.name, "unsupported", str(problem)))
+                continue
+            path = folder / f"{claim.name}.v"
+            write_one(path, text)
+            rows.append((claim.name, *(_checked(coqc, path) if coqc else ("written", ""))))
+    words = [word for _, word, _ in rows]
+    counts = {word: words.count(word) for word in dict.fromkeys(words)}
+    if as_json:
+        listed = [{"id": name, "verdict": word, "detail": why} for name, word, why in rows]
+        print_json(certificates=listed, counts=counts)
+    else:
+        styles = {"accepted": "green", "rejected": "red", "unsupported": "yellow"}
+        shown = [(name, coloured(word, styles.get(word)), why) for name, word, why in rows]
+        click.echo(table(("claim", "certificate", ""), shown))
+        click.echo("\n" + ", ".join(f"{count} {word}" for word, count in counts.items()))
+    return 1 if "rejected" in words else 4 if "unsupported" in words else 0
+
+
+def _checked(coqc: str, path: Path) -> tuple[str, str]:
+    command = [coqc, "-q", path.name]
+    try:
+        done = subprocess.run(
+            command, cwd=path.parent, capture_output=True, text=True, timeout=SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return "rejected", f"coqc took longer than {SECONDS} s"
+    if done.returncode == 0:
+        return "accepted", ""
+    return "rejected", " ".join((done.stderr or done.stdout).split())[:120]

@@ -1,0 +1,109 @@
+"""Commands on claims: prove."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from gatewright.cli.output import coloured, print_json, table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gatewright.claims.verdict import Verdict
+
+
+@click.command()
+@click.argument("claims", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Decide every claim of the library.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--report", is_flag=True, help="Write a page per family, as Markdown and HTML.")
+@click.option("--output", default=".", show_default=True, help="Where --report writes.")
+def prove(
+    claims: tuple[str, ...], everything: bool, as_json: bool, report: bool, output: str
+) -> int:
+    """Prove or refute CLAIMS: ids, families such as lstm_gru, or files.
+
+    Exit code 0: all verdicts are as their files expect; 1: one is not; 4: one is unknown. Every
+    counterexample is recomputed by an independent checker before it is printed.
+    """
+    from gatewright.claims.library import claims_named, every_claim
+    from gatewright.claims.prove import decide
+
+    if everything == bool(claims):
+        raise click.UsageError("name the claims to decide, or give --all")
+    chosen = every_claim() if everything else claims_named(claims)
+    verdicts = [decide(claim) for claim in chosen]
+    require_confirmed(verdicts)
+    if report:
+        _write_reports(verdicts, output)
+    if as_json:
+        print_json(claims=[verdict.to_json() for verdict in verdicts])
+    else:
+        _print(verdicts)
+    return exit_code(verdicts)
+
+
+def _write_reports(verdicts: Sequence[Verdict], output: str) -> None:
+    from pathlib import Path
+
+    from gatewright.claims.library import family_names, family_text
+    from gatewright.claims.report import report
+    from gatewright.emit.write import write_one
+
+    for name in dict.fromkeys(verdict.claim.family for verdict in verdicts):
+        own = [verdict for verdict in verdicts if verdict.claim.family == name]
+        title = family_text(name).title if name in family_names() else name
+        for file, text in report(name, title, own).items():
+            path = Path(output) / file
+            write_one(path, text)
+            click.echo(f"wrote {path}", err=True)
+
+
+def require_confirmed(verdicts: Sequence[Verdict]) -> None:
+    """Raise InternalError if the independent checker does not confirm a counterexample."""
+    from gatewright.claims.checker import confirm
+    from gatewright.claims.verdict import Refuted
+    from gatewright.language.diagnostics import InternalError
+
+    for verdict in verdicts:
+        finding = verdict.finding
+        if isinstance(finding, Refuted):
+            found = confirm(verdict.claim, finding.counterexample)
+            if not found.confirmed:
+                raise InternalError(
+                    f"the counterexample to {verdict.claim.name} is not confirmed: "
+                    f"{found.left} and {found.right}"
+                )
+
+
+def exit_code(verdicts: Sequence[Verdict]) -> int:
+    """Return 0 if all are as expected, 1 if one is decided otherwise, 4 if one is unknown."""
+    if any(not each.as_expected and each.word != "unknown" for each in verdicts):
+        return 1
+    return 4 if any(each.word == "unknown" for each in verdicts) else 0
+
+
+def _print(verdicts: Sequence[Verdict]) -> None:
+    from gatewright.claims.tell import tell
+
+    if len(verdicts) == 1:
+        click.echo(tell(verdicts[0]))
+        return
+    rows = []
+    for verdict in verdicts:
+        found = verdict.to_json()
+        step, size = found["step"], found["size"]
+        how = str(found["theory"] or "")
+        if step:
+            how = f"step {step}, {size} unit{'s' if size != 1 else ''}"
+        expected = "" if verdict.as_expected else f"expected {verdict.claim.expect}"
+        time = f"{verdict.milliseconds:.1f} ms"
+        rows.append((verdict.claim.name, coloured(verdict.word), how, time, expected))
+    click.echo(table(("claim", "verdict", "how", "time", ""), rows))
+    words = [verdict.word for verdict in verdicts]
+    counts = ", ".join(f"{words.count(w)} {w}" for w in ("proved", "refuted", "unknown"))
+    wrong = sum(not verdict.as_expected for verdict in verdicts)
+    click.echo(f"\n{counts}; {wrong or 'none'} not as expected", file=sys.stdout)

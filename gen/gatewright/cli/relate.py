@@ -1,0 +1,117 @@
+"""Commands that search: relate, assume."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from gatewright.cli.output import note, print_json
+
+if TYPE_CHECKING:
+    from gatewright.claims.relate import Relation
+
+
+@click.command()
+@click.argument("first")
+@click.argument("second", required=False)
+@click.option("--all-ways", is_flag=True, help="List the costlier relations too.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def relate(first: str, second: str | None, all_ways: bool, as_json: bool) -> int:
+    """Find the ties, constants, functions, weights and state maps that turn FIRST into SECOND.
+
+    Without SECOND, relate FIRST to every cell of the catalogue, in both directions. Each relation
+    is proved. Exit code 0: one was found; 1: none is in the space that was searched, which is all
+    of: gates given by weights (times 1, -1, 2 or 1/2, or 0) or tied (to 0, 1, a gate or its
+    complement, of the same or the next step), functions left out, one gate of SECOND fixed at 1.
+    """
+    from gatewright.claims.relate import relate as find
+    from gatewright.language import catalogue
+
+    cell = catalogue.load(first)
+    others = [second] if second else [n for n in catalogue.names() if n != cell.name]
+    found: list[Relation] = []
+    combinations = 0
+    began = time.perf_counter()
+    for name in others:
+        other = catalogue.load(name)
+        note(f"{cell.identifier} and {other.identifier}")
+        for one, two in ((cell, other),) if second else ((cell, other), (other, cell)):
+            related = find(one, two, all_ways)
+            combinations += related.combinations
+            found += related.relations if all_ways or second else related.relations[:1]
+    seconds = time.perf_counter() - began
+    if as_json:
+        listed = [
+            {
+                "first": r.first,
+                "second": r.second,
+                "changes": r.changes,
+                "states": r.states,
+                "output": r.output,
+                "theory": str(r.theory),
+                "lookahead": r.lookahead,
+            }
+            for r in found
+        ]
+        print_json(relations=listed, combinations=combinations)
+    else:
+        for relation in found:
+            click.echo(_told(relation))
+        click.echo(f"{len(found)} found among {combinations} combinations in {seconds:.1f} s")
+    return 0 if found else 1
+
+
+def _told(relation: Relation) -> str:
+    lines = [f"{relation.first} becomes {relation.second} ({relation.theory}), with"]
+    lines += [f"  {change}" for change in relation.changes]
+    lines.append(f"  states: {', '.join(relation.states)}")
+    if relation.output != "the same":
+        lines.append(f"  it emits {relation.output} of {relation.second}")
+    if relation.lookahead:
+        lines.append("  a tie looks one step ahead: true of sequences, not of cells run in order")
+    return "\n".join(lines)
+
+
+@click.command()
+@click.argument("claim")
+@click.option("--largest", default=3, show_default=True, help="Assume at most so many things.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def assume(claim: str, largest: int, as_json: bool) -> int:
+    """Find all minimal sets of extra assumptions under which CLAIM is proved.
+
+    What may be assumed: a gate is 1, 0 or constant; a recurrent parameter is 0 or diagonal; and
+    what the claim lists under `candidates:`. Exit code 0: a set was found; 1: none; 4: none, and
+    some sets were neither proved nor refuted.
+    """
+    from gatewright.claims.assume import abduce
+    from gatewright.claims.library import claims_named
+
+    (chosen, *others) = claims_named([claim])
+    if others:
+        raise click.UsageError(f"`{claim}` names {len(others) + 1} claims; name one")
+    found = abduce(chosen, largest)
+    if as_json:
+        print_json(
+            claim=chosen.name,
+            sufficient=[
+                {"assumptions": each.assumptions, "theory": str(each.theory)}
+                for each in found.sufficient
+            ],
+            tried=found.tried,
+            refuted=found.refuted,
+            undecided=found.undecided,
+        )
+    else:
+        click.echo(f"{chosen.name}: {chosen.statement}")
+        for each in found.sufficient:
+            what = "; ".join(each.assumptions) or "nothing more"
+            click.echo(f"  proved in {each.theory}, assuming: {what}")
+        click.echo(
+            f"{len(found.sufficient)} minimal sets of at most {largest}; {found.tried} tried, "
+            f"{found.refuted} refuted by numbers, {len(found.undecided)} undecided"
+        )
+    if found.sufficient:
+        return 0
+    return 4 if found.undecided else 1
