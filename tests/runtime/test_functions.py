@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any
 
 import llvmlite.binding
-import mpmath  # type: ignore[import-untyped]
+import mpmath
 import numpy as np
 import pytest
 from numba import njit, prange
