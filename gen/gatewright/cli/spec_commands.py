@@ -72,19 +72,25 @@ def check(specs: tuple[str, ...], as_json: bool) -> int:
 @click.option("--check", "only_check", is_flag=True, help="Change nothing; exit 1 if one would.")
 @click.option("--diff", "with_diff", is_flag=True, help="Show what changes; implies --check.")
 def fmt(specs: tuple[str, ...], only_check: bool, with_diff: bool) -> int:
-    """Write specs in house style; comments and meaning stay. Without SPECS, those in specs/."""
+    """Write specs and claims in house style; comments and meaning stay.
+
+    Without SPECS, those in specs/ and specs/claims/.
+    """
     import difflib
 
+    from gatewright.claims.format import format_claims, is_claim_file
     from gatewright.emit.write import write_one
     from gatewright.language.format import format_spec
     from gatewright.language.shelf import spec_path
     from gatewright.language.source_text import read_text
 
     changed = 0
-    for spec in spec_files(specs):
+    claims = () if specs else sorted(str(path) for path in Path("specs/claims").glob("*.yaml"))
+    for spec in (*spec_files(specs), *claims):
         path = spec_path(spec)
         old = read_text(path)
-        text = format_spec(old, str(path))
+        formatted = format_claims if is_claim_file(old) else format_spec
+        text = formatted(old, str(path))
         if text == old:
             continue
         changed += 1
