@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from pathlib import Path
 
@@ -48,6 +49,19 @@ def test_excerpts_are_the_files_own_text() -> None:
         else:
             expected = without_comments((ROOT / path).read_text())
         assert shown == expected, f"README's excerpt of {path} {name} should be:\n{expected}"
+
+
+def test_the_figures_of_speed_are_those_of_the_committed_run() -> None:
+    name = "gen/gatewright/studies/results/lstm.json"
+    groups = json.loads((ROOT / name).read_text())["groups"]
+    peers = ("torch.nn", "torch loop", "jax scan", "onnxruntime")
+    lines = []
+    for group in groups:
+        means = group["geometric_means"]
+        figures = (f"{means[peer]:.2f}" if peer in means else "-" for peer in peers)
+        lines.append(f"| {group['task']} | {group['threads']} | {' | '.join(figures)} |")
+    assert sorted(lines) == sorted(re.findall(r"^\| (?:inference|training) \|.*$", README, re.M))
+    assert f"<!-- {name} -->" in README
 
 
 def test_there_are_two_commands_that_make_their_environment() -> None:
