@@ -119,4 +119,3 @@ def _matrix(rows: Sequence[Sequence[Fraction]]) -> str:
     if len(rows) == len(rows[0]) == 1:
         return str(rows[0][0])
     return f"[{'; '.join(', '.join(map(str, row)) for row in rows)}]"
-
