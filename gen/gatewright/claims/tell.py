@@ -6,7 +6,7 @@ counterexample to someone who can put its numbers into both cells.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -119,19 +119,3 @@ def _matrix(rows: Sequence[Sequence[Fraction]]) -> str:
     if len(rows) == len(rows[0]) == 1:
         return str(rows[0][0])
     return f"[{'; '.join(', '.join(map(str, row)) for row in rows)}]"
-
-
-def example_json(example: Counterexample) -> Mapping[str, object]:
-    """Return a counterexample as JSON: exact rationals as text."""
-    return {
-        "step": example.step,
-        "sizes": dict(example.sizes),
-        "element": example.element,
-        "vectors": {name: [str(q) for q in v] for name, v in example.vectors.items()},
-        "matrices": {
-            name: [[str(q) for q in row] for row in rows] for name, rows in example.matrices.items()
-        },
-        "functions": dict(example.instances),
-        "left": example.left,
-        "right": example.right,
-    }
