@@ -50,11 +50,19 @@ def loss(results: Any) -> Tensor:
     return total
 
 
+def backward(value: Tensor) -> None:
+    """Run the backward pass, which PyTorch has without types."""
+    run: Any = value.backward
+    run()
+
+
 def distance(first: Sequence[Tensor], second: Sequence[Tensor]) -> float:
     """Return the largest difference between tensors, relative to the largest number of each."""
-    assert len(first) == len(second)
-    first, second = ([each.detach() for each in group] for group in (first, second))
-    return max(
-        (float((a - b).abs().max() / max(float(b.abs().max()), 1e-300)) if b.numel() else 0.0)
-        for a, b in zip(first, second, strict=True)
-    )
+    return max(_apart(a.detach(), b.detach()) for a, b in zip(first, second, strict=True))
+
+
+def _apart(a: Tensor, b: Tensor) -> float:
+    assert a.shape == b.shape, f"{tuple(a.shape)} is not {tuple(b.shape)}"
+    if not torch.isfinite(a).all():
+        return float("inf")
+    return float((a - b).abs().max() / b.abs().max().clamp(min=1e-300)) if b.numel() else 0.0
