@@ -9,6 +9,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the bridge is to PyTorch")
 
 import gatewright.torch  # noqa: E402
+from gatewright.language.diagnostics import SpecError  # noqa: E402
 from gatewright.runtime.validate import ArgumentError  # noqa: E402
 from tests.bridges.cases import backward, distance, flat, loss, pair  # noqa: E402
 from tests.oracles.catalogue import variants  # noqa: E402
@@ -159,6 +160,39 @@ def test_initial_states_can_be_learned() -> None:
     for k, group in enumerate(groups):
         learned = [start[f"initial_{group}.{state}"].grad for state in ("h", "c")]
         assert distance(learned, [d_h[k].sum(0), d_c[k].sum(0)]) < TOLERANCE
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_a_stateful_layer_goes_on_where_it_was_and_its_gradients_do_not(cell: str) -> None:
+    layer, _ = pair(cell, num_layers=2, stateful=True)
+    plain, _ = pair(cell, num_layers=2)
+    plain.load_state_dict(layer.state_dict())
+    x = torch.randn(6, 3, 4, dtype=torch.float64)
+    first, second = (x[:4].clone().requires_grad_(), x[4:].clone().requires_grad_())
+    start = layer(first)
+    found, whole = layer(second), plain(x)
+    assert distance([torch.cat((start[0], found[0]))], [whole[0]]) < TOLERANCE
+    assert distance(flat(found)[1:], flat(whole)[1:]) < TOLERANCE
+    hx = start[1]
+    hx = tuple(each.detach() for each in hx) if isinstance(hx, tuple) else hx.detach()
+    leaves = [second, *layer.parameters()]
+    cut = [second, *plain.parameters()]
+    gradients = torch.autograd.grad(loss(found), leaves)
+    assert distance(gradients, torch.autograd.grad(loss(plain(second, hx)), cut)) < TOLERANCE
+    with pytest.raises(ArgumentError, match="had 3 rows, this one has 2: call `reset_state`"):
+        layer(x[:, :2])
+    layer.reset_state()
+    assert distance(flat(layer(x)), flat(whole)) < TOLERANCE
+
+
+def test_settings_of_the_cell_go_with_its_name() -> None:
+    x = torch.randn(5, 3, 4)
+    found = gatewright.torch.layer("elman", 4, 6, activation="relu")(x)[0]
+    assert found.min() == 0.0
+    with pytest.raises(SpecError, match="no choice `activatio`"):
+        gatewright.torch.layer("elman", 4, 6, activatio="relu")
+    with pytest.raises(ArgumentError, match="a loaded cell has its settings: beta come late"):
+        gatewright.torch.layer(gatewright.load("janet"), 4, 6, beta=0.5)
 
 
 PROJECTED = """cell: lstm_projected

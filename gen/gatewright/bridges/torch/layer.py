@@ -30,6 +30,7 @@ from gatewright.loaded import LoadedCell, load
 from gatewright.runtime.validate import ArgumentError, checked_size
 
 BACKENDS = ("kernel", "eager")
+OPTIONS = ("device", "dtype", "backend", "threads", "learn_initial_state", "stateful")
 Hidden = Tensor | tuple[Tensor, ...]
 
 
@@ -47,10 +48,17 @@ def layer(
 ) -> RecurrentLayer:
     """Return a layer of a cell: a name of the catalogue, the path of a YAML file, a loaded cell.
 
-    The arguments are those of `nn.LSTM`; `options` are the further ones of `RecurrentLayer`. Raises
-    SpecError for a mistake in the spec and ArgumentError for one in the arguments.
+    The arguments are those of `nn.LSTM`. `options` are the further ones of `RecurrentLayer`, and
+    other values for the cell's constants and choices, such as `activation="relu"`. Raises SpecError
+    for a mistake in the spec and ArgumentError for one in the arguments.
     """
-    loaded = cell if isinstance(cell, LoadedCell) else load(cell)
+    settings = {name: value for name, value in options.items() if name not in OPTIONS}
+    if isinstance(cell, LoadedCell):
+        if settings:
+            raise ArgumentError(f"a loaded cell has its settings: {', '.join(settings)} come late")
+        loaded = cell
+    else:
+        loaded = load(cell, **settings)
     return RecurrentLayer(
         loaded,
         input_size,
@@ -61,7 +69,7 @@ def layer(
         dropout,
         bidirectional,
         proj_size,
-        **options,
+        **{name: value for name, value in options.items() if name in OPTIONS},
     )
 
 
@@ -73,8 +81,9 @@ class RecurrentLayer(nn.Module):
     and final states likewise. With `bias=False`, parameters called `b` or `b_...` are zero.
 
     `backend` is `kernel` (compiled, on up to `threads` threads) or `eager` (plain operations: any
-    device and every transform). With `learn_initial_state`, states that are not given begin as
-    parameters and not as zeros.
+    device and every transform). States that are not given are zero; with `learn_initial_state` they
+    are parameters; with `stateful` they are those in which the call before ended, until
+    `reset_state`. Gradients then stop where a call begins: backpropagation through time, truncated.
     """
 
     def __init__(
@@ -94,6 +103,7 @@ class RecurrentLayer(nn.Module):
         backend: str = "kernel",
         threads: int | None = None,
         learn_initial_state: bool = False,
+        stateful: bool = False,
     ) -> None:
         super().__init__()
         if backend not in BACKENDS:
@@ -116,6 +126,8 @@ class RecurrentLayer(nn.Module):
         count = checked_size("threads", threads) if threads is not None else 0
         kernel = backend == "kernel"
         self.sequence = KernelSequence(cell, count) if kernel else EagerSequence(cell)
+        self.stateful = bool(stateful)
+        self._carried: States | None = None
         self._add_parameters(learn_initial_state, {"device": device, "dtype": dtype})
         self.reset_parameters()
 
@@ -138,6 +150,10 @@ class RecurrentLayer(nn.Module):
         for group in self._groups:
             for parameter in self._held(group).values():
                 nn.init.uniform_(parameter, -bound, bound)
+
+    def reset_state(self) -> None:
+        """Begin the next call of a `stateful` layer as if it were the first."""
+        self._carried = None
 
     def flatten_parameters(self) -> None:
         """Do nothing; `nn.LSTM` has it."""
@@ -183,6 +199,7 @@ class RecurrentLayer(nn.Module):
         rows = x if batched else x.unsqueeze(1)
         rows = rows.transpose(0, 1) if batched and self.batch_first else rows
         y, final = self._stack(dense, rows, self._initial(hx, rows.shape[1], like, batched), ())
+        self._carry(final)
         if not batched:
             return y.squeeze(1), self._hidden(tuple(state.squeeze(1) for state in final))
         return y.transpose(0, 1) if self.batch_first else y, self._hidden(final)
@@ -196,6 +213,7 @@ class RecurrentLayer(nn.Module):
         y, final = self._stack(packed, data, states, (counts,))
         if x.unsorted_indices is not None:
             final = tuple(state.index_select(1, x.unsorted_indices) for state in final)
+        self._carry(final)
         outputs = PackedSequence(y, x.batch_sizes, x.sorted_indices, x.unsorted_indices)
         return outputs, self._hidden(final)
 
@@ -248,6 +266,13 @@ class RecurrentLayer(nn.Module):
                 given = tuple(_as_layer(each, like) for each in given)
             states = checked_states(tuple(sizes), given, shapes, like)
             return states if batched else tuple(state.unsqueeze(1) for state in states)
+        if self._carried is not None:
+            if self._carried[0].shape[1] != B:
+                had = self._carried[0].shape[1]
+                raise ArgumentError(
+                    f"the call before had {had} rows, this one has {B}: call `reset_state` first"
+                )
+            return tuple(state.to(like) for state in self._carried)
         if not self.learn_initial_state:
             return tuple(like.new_zeros((count, B, *size)) for size in sizes.values())
         held = [self._held(f"initial_{group}") for group in self._groups]
@@ -264,7 +289,12 @@ class RecurrentLayer(nn.Module):
         assert isinstance(found, nn.ParameterDict)
         return found
 
+    def _carry(self, final: States) -> None:
+        if self.stateful:
+            self._carried = tuple(state.detach() for state in final)
+
     def _hidden(self, states: States) -> Hidden:
+        """Return final states as a caller gets them."""
         return states if len(states) > 1 else states[0]
 
     def named_cell_parameters(self) -> Iterator[tuple[str, Mapping[str, Tensor]]]:
