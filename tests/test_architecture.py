@@ -22,7 +22,9 @@ MAY_IMPORT = {
     "runtime": {"runtime"},
     "verify": {"verify", "claims", "program", "language", "runtime", "emit"},
     # A study is a user of the package: it begins with `load`.
-    "studies": {"studies", "language", "program", "runtime", "emit", "loaded"},
+    "studies": {"studies", "language", "program", "runtime", "emit", "loaded", "bridges"},
+    # So is a bridge; what it needs of the compiler is the Program that it runs eagerly.
+    "bridges": {"bridges", "language", "program", "runtime", "loaded"},
 }
 
 # Each third-party library and the only places that may import it.
@@ -37,7 +39,7 @@ DOORS = {
     "llvmlite": {"runtime", "cli/doctor.py"},
     "cuda": {"runtime/cuda"},
     "numpy": {"runtime", "verify", "studies", "loaded.py"},
-    "torch": {"studies/peers_torch.py"},
+    "torch": {"bridges/torch", "studies/peers_torch.py"},
     "jax": {"studies/peers_jax.py"},
     "onnx": {"studies/peers_onnxruntime.py"},
     "onnxruntime": {"studies/peers_onnxruntime.py"},

@@ -6,6 +6,7 @@ import ast
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,6 +78,18 @@ def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     names: dict[str, object] = {}
     exec(compile(example, "README.md", "exec"), names)  # noqa: S102
     assert {"run", "gradients", "step"} <= names.keys()
+
+
+def test_the_pytorch_example_runs() -> None:
+    torch = pytest.importorskip("torch", reason="the example is for PyTorch")
+    (example,) = re.findall(
+        r"```python\n(import gatewright\nimport torch.*?)```", README, re.DOTALL
+    )
+    names: dict[str, Any] = {}
+    exec(compile(example, "README.md", "exec"), names)  # noqa: S102
+    assert names["y"].shape == (20, 8, 4)
+    assert all(parameter.grad is not None for parameter in names["layer"].parameters())
+    assert names["weights"].keys() == torch.nn.LSTM(3, 4, bidirectional=True).state_dict().keys()
 
 
 BROKEN = """cell: gru

@@ -21,4 +21,9 @@ def __getattr__(name: str) -> Any:
         from gatewright import loaded
 
         return getattr(loaded, name)
+    if name == "torch":
+        # Imported as a module, it becomes an attribute: this is asked for once.
+        from importlib import import_module
+
+        return import_module("gatewright.torch")
     raise AttributeError(f"module 'gatewright' has no attribute {name!r}")

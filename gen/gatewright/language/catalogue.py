@@ -15,7 +15,7 @@ from gatewright.language.resolve import resolve
 from gatewright.language.shelf import names, read_spec
 from gatewright.language.spec import Spec
 
-__all__ = ["load", "names", "read_spec", "variants"]
+__all__ = ["known", "load", "names", "read_spec", "variants"]
 
 
 def load(
@@ -36,3 +36,14 @@ def variants(spec: Spec) -> tuple[dict[str, str], ...]:
     keys = [choice.name.value for choice in declared]
     options = [[option.value for option in choice.options] for choice in declared]
     return tuple(dict(zip(keys, values, strict=True)) for values in itertools.product(*options))
+
+
+def known(cell: Cell) -> str:
+    """Return the name of a cell of the catalogue, empty if this is none of them.
+
+    The whole cell is compared: a file of the user's may be called `lstm` and be another cell.
+    """
+    if cell.name not in names():
+        return ""
+    choices = {choice.name: choice.chosen for choice in cell.choices}
+    return cell.name if load(cell.name, choices=choices) == cell else ""

@@ -95,12 +95,13 @@ class Kernels:
     def __repr__(self) -> str:
         return f"Kernels({self.layout.cell!r}, target={self.target!r}, dtype={self.dtype!r})"
 
-    def prepare(self, parameters: Mapping[str, Array]) -> Parameters:
+    def prepare(self, parameters: Mapping[str, Array], copy: bool = True) -> Parameters:
         """Return a copy of the parameters that `forward` and `step` take and need not pack again.
 
-        Raises ArgumentError if an array does not fit the cell.
+        Without `copy`, it must not be used after the arrays have been written to. Raises
+        ArgumentError if an array does not fit the cell.
         """
-        return self._parameters(parameters, copy=True)
+        return self._parameters(parameters, copy=copy)
 
     def step(
         self, parameters: Mapping[str, Array] | Parameters, x: Any, state: Mapping[str, Array]

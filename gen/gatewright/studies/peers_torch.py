@@ -14,14 +14,14 @@ with them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from gatewright.bridges.torch.functions import LIBRARY
 from gatewright.studies.equations import step
 from gatewright.studies.known import known
 from gatewright.studies.problem import Arrays, Candidate, Outcome, Problem
@@ -146,28 +146,3 @@ def _candidate(name: str, model: _Layer | _Loop, task: str, loop: bool = False) 
 
 def _leaf(array: Array, training: bool) -> Tensor:
     return torch.tensor(array, requires_grad=training)
-
-
-def _tensors(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Return the function taking plain numbers too."""
-    return lambda *arguments: function(*(torch.as_tensor(each) for each in arguments))
-
-
-LIBRARY: dict[str, Callable[..., Any]] = {
-    "@": lambda matrix, rows: functional.linear(rows, matrix),
-    "sigmoid": torch.sigmoid,
-    "tanh": torch.tanh,
-    "relu": torch.relu,
-    "exp": torch.exp,
-    "log": torch.log,
-    "sqrt": torch.sqrt,
-    "sin": torch.sin,
-    "cos": torch.cos,
-    "softplus": functional.softplus,
-    "silu": functional.silu,
-    "softsign": functional.softsign,
-    "hard_tanh": functional.hardtanh,
-    "abs": torch.abs,
-    "max": _tensors(torch.maximum),
-    "min": _tensors(torch.minimum),
-}

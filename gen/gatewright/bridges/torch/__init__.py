@@ -1,0 +1,13 @@
+"""LoadedCell -> nn.Module: a cell as a layer of PyTorch, with the surface of `nn.LSTM`.
+
+    functions  the function table in PyTorch's words
+    eager      a forward Program in plain operations: any device, every derivative
+    operators  compiled kernels as operators of PyTorch, with gradient, fake and vmap rules
+    guards     what is refused, with a sentence
+    sequences  sequences of different lengths, in pieces of constant batch size
+    layer      the module
+    weights    parameters of `nn.RNN`, `nn.LSTM` and `nn.GRU`, both ways
+
+Why two backends: the kernels are fast, and the plain operations support every device and transform
+of PyTorch and are an oracle that shares nothing with the kernels but the Program.
+"""

@@ -1,0 +1,94 @@
+"""Tensors -> refusals: what would go wrong silently or far away gets a sentence here.
+
+Why forward mode is looked for and not left to PyTorch: an operator without a rule for it returns
+zero tangents, and zero is a number that nobody doubts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from gatewright.runtime.validate import ArgumentError
+
+KERNEL_DTYPES = (torch.float32, torch.float64)
+OTHERWISE = "use backend='eager'"
+
+
+def refuse_transforms(tensors: Sequence[Tensor]) -> None:
+    """Raise NotImplementedError where PyTorch differentiates in a way that kernels do not have."""
+    if forward_ad._current_level >= 0:
+        unpacked: Any = forward_ad.unpack_dual
+        for tensor in tensors:
+            if unpacked(tensor).tangent is not None:
+                raise NotImplementedError(
+                    f"the kernels have no forward-mode derivative (jvp, jacfwd): {OTHERWISE}"
+                )
+    if not torch.compiler.is_compiling() and any(map(_of_torch_func, tensors)):
+        raise NotImplementedError(
+            "torch.func.grad, vjp and jacrev cannot see through the kernels: "
+            f"use `backward` or torch.autograd.grad, or {OTHERWISE}"
+        )
+
+
+def _of_torch_func(tensor: Tensor) -> bool:
+    functorch = torch._C._functorch
+    while functorch.is_batchedtensor(tensor):
+        tensor = functorch.get_unwrapped(tensor)
+    return bool(functorch.is_gradtrackingtensor(tensor))
+
+
+def refuse_place(tensor: Tensor) -> None:
+    """Raise ArgumentError unless kernels can read the tensor where it is."""
+    if tensor.dtype not in KERNEL_DTYPES:
+        given = _name(tensor.dtype)
+        raise ArgumentError(f"kernels compute in float32 or float64, not {given}: {OTHERWISE}")
+    if tensor.device.type not in ("cpu", "meta"):
+        where = tensor.device
+        raise ArgumentError(f"these kernels run on the CPU, the layer is on {where}: {OTHERWISE}")
+
+
+def checked(
+    name: str, value: object, shape: tuple[int | str, ...], like: Tensor, hint: str = ""
+) -> Tensor:
+    """Return `value` if it is a tensor of the given shape, with the dtype and device of `like`.
+
+    A string in `shape` stands for a size that may be anything. Raises ArgumentError.
+    """
+    if not isinstance(value, Tensor):
+        raise ArgumentError(f"`{name}` must be a tensor; got {type(value).__name__}")
+    sizes = tuple(value.shape)
+    fits = len(sizes) == len(shape) and all(
+        isinstance(size, str) or size == got for size, got in zip(shape, sizes, strict=True)
+    )
+    if not fits:
+        text = ", ".join(str(size) for size in shape)
+        raise ArgumentError(f"`{name}` must have shape [{text}]{hint}; got {list(sizes)}")
+    if value.dtype != like.dtype:
+        wanted, given = _name(like.dtype), _name(value.dtype)
+        raise ArgumentError(f"`{name}` must have dtype {wanted}, as the layer has; got {given}")
+    if value.device != like.device:
+        raise ArgumentError(f"`{name}` is on {value.device}, but the layer is on {like.device}")
+    return value
+
+
+def checked_states(
+    names: Sequence[str], hx: object, shapes: Mapping[str, tuple[int, ...]], like: Tensor
+) -> tuple[Tensor, ...]:
+    """Return initial states as a tuple: `hx` is a tensor for one state, else a tuple of tensors."""
+    given = (hx,) if len(names) == 1 and isinstance(hx, Tensor) else hx
+    if not isinstance(given, tuple | list) or len(given) != len(names):
+        wanted = f"a tuple ({', '.join(names)})" if len(names) > 1 else f"the tensor {names[0]}"
+        raise ArgumentError(f"`hx` must be {wanted}")
+    return tuple(
+        checked(f"hx: {name}", each, shapes[name], like)
+        for name, each in zip(names, given, strict=True)
+    )
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

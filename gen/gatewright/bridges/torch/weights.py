@@ -1,0 +1,108 @@
+"""Parameters of `nn.RNN`, `nn.LSTM` and `nn.GRU` <-> those of the cells that they are.
+
+PyTorch stacks its gates as rows, `i f g o` and `r z n`, and adds two biases where we have one:
+they are summed on the way in, and on the way out the second is zero. Only the candidate of the GRU
+reads its two apart. Its GRU resets after the product: that is `gru_reset_after`, not `gru`.
+
+Why the whole cell is looked up and not its name: a file of the user's may be called `lstm` and be
+another cell, which PyTorch's numbers would turn into nonsense.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from gatewright.bridges.torch.guards import checked
+from gatewright.language.catalogue import known
+from gatewright.runtime.validate import ArgumentError
+
+if TYPE_CHECKING:
+    from gatewright.bridges.torch.layer import RecurrentLayer
+
+# For each cell: PyTorch's class, and what the names of its gates' parameters end in, in order.
+COUNTERPARTS = {
+    "lstm": ("nn.LSTM", ("_i", "_f", "_g", "_o")),
+    "gru_reset_after": ("nn.GRU", ("_r", "_z", "_n")),
+    "elman": ("nn.RNN", ("",)),
+}
+# A bias that PyTorch multiplies with the reset gate, as its `bias_hh` does, by gate.
+HIDDEN_BIASES = {"_n": "b_hn"}
+
+
+def load(layer: RecurrentLayer, state_dict: Mapping[str, Tensor]) -> None:
+    """Copy PyTorch's parameters into a layer. Raises ArgumentError for what does not fit."""
+    gates = _gates(layer)
+    expected = save(layer)
+    missing = sorted(expected.keys() - state_dict.keys())
+    extra = sorted(state_dict.keys() - expected.keys())
+    if missing or extra:
+        what = f"lacks {', '.join(missing)}" if missing else f"has unknown {', '.join(extra)}"
+        raise ArgumentError(f"the state_dict {what}")
+    for name, tensor in expected.items():
+        given = state_dict[name]
+        like = given if isinstance(given, Tensor) else tensor
+        checked(name, given, tuple(tensor.shape), like)
+    with torch.no_grad():
+        for group, parameters in layer.named_cell_parameters():
+            stacked = {key: state_dict[f"{key}_{group}"] for key in _keys(layer.bias)}
+            for name, value in _split(stacked, gates).items():
+                parameters[name].copy_(value)
+
+
+def save(layer: RecurrentLayer) -> dict[str, Tensor]:
+    """Return a layer's parameters by PyTorch's names, as new tensors."""
+    gates, found = _gates(layer), {}
+    for group, parameters in layer.named_cell_parameters():
+        detached = {name: tensor.detach() for name, tensor in parameters.items()}
+        for key, tensor in _stacked(detached, gates, layer.bias).items():
+            found[f"{key}_{group}"] = tensor
+    return found
+
+
+def _gates(layer: RecurrentLayer) -> tuple[str, ...]:
+    name = known(layer.loaded.cell)
+    if name not in COUNTERPARTS:
+        hint = "; nn.GRU is `gru_reset_after`" if name == "gru" else ""
+        given = layer.loaded.cell.identifier
+        raise ArgumentError(f"`{given}` is none of nn.RNN, nn.LSTM and nn.GRU{hint}")
+    return COUNTERPARTS[name][1]
+
+
+def _keys(bias: bool) -> tuple[str, ...]:
+    return ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[: 4 if bias else 2]
+
+
+def _split(stacked: Mapping[str, Tensor], gates: tuple[str, ...]) -> dict[str, Tensor]:
+    parts = {key: tensor.chunk(len(gates)) for key, tensor in stacked.items()}
+    found: dict[str, Tensor] = {}
+    for k, gate in enumerate(gates):
+        found |= {f"W{gate}": parts["weight_ih"][k], f"U{gate}": parts["weight_hh"][k]}
+        if "bias_ih" not in parts:
+            continue
+        first, second = parts["bias_ih"][k], parts["bias_hh"][k]
+        if gate in HIDDEN_BIASES:
+            found |= {f"b{gate}": first, HIDDEN_BIASES[gate]: second}
+        else:
+            found[f"b{gate}"] = first + second
+    return found
+
+
+def _stacked(ours: Mapping[str, Tensor], gates: tuple[str, ...], bias: bool) -> dict[str, Tensor]:
+    found = {
+        "weight_ih": torch.cat([ours[f"W{gate}"] for gate in gates]),
+        "weight_hh": torch.cat([ours[f"U{gate}"] for gate in gates]),
+    }
+    if bias:
+        second = [
+            ours[HIDDEN_BIASES[gate]]
+            if gate in HIDDEN_BIASES
+            else torch.zeros_like(ours[f"b{gate}"])
+            for gate in gates
+        ]
+        found["bias_ih"] = torch.cat([ours[f"b{gate}"] for gate in gates])
+        found["bias_hh"] = torch.cat(second)
+    return found

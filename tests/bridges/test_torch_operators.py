@@ -1,0 +1,240 @@
+"""The operators are what PyTorch asks of operators, and their gradients are right or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="the bridge is to PyTorch")
+
+from gatewright.bridges.torch.operators import operators  # noqa: E402
+from tests.bridges.cases import CELLS, distance, flat, given, loss, pair  # noqa: E402
+
+# PyTorch's own, when it first compiles or differentiates forward.
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+TOLERANCE = 1e-12
+
+
+def called(layer: Any) -> Callable[..., tuple[Any, ...]]:
+    """Return a layer's sequence as a function of tensors that returns tensors."""
+
+    def function(*tensors: Any) -> tuple[Any, ...]:
+        y, final = layer.sequence(tensors)
+        return (y, *final)
+
+    return function
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("kind", ["training", "inference", "backward"])
+def test_opcheck_passes(cell: str, kind: str) -> None:
+    layer, _ = pair(cell)
+    known, tensors = operators(layer.loaded), given(layer)
+    arguments = tensors if kind == "training" else [each.detach() for each in tensors]
+    if kind == "backward":
+        found = known.training(0, *arguments)
+        cotangents = [torch.randn_like(each) for each in found[: known.contract.results]]
+        arguments = [*cotangents, *arguments, found[0], *found[known.contract.results :]]
+    results = torch.library.opcheck(getattr(known, kind), (0, *arguments))
+    assert set(results.values()) == {"SUCCESS"}
+
+
+def test_opcheck_notices_a_wrong_promise() -> None:
+    rows = torch.library.custom_op(
+        "gatewright_tests::rows",
+        lambda x: x[1:].clone(),
+        mutates_args=(),
+        schema="(Tensor x) -> Tensor",
+    )
+    rows.register_fake(lambda x: x.new_empty(x.shape))
+    with pytest.raises(Exception, match="test_faketensor"):
+        torch.library.opcheck(rows, (torch.randn(3, 2),))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_gradients_of_both_backends_are_derivatives(cell: str) -> None:
+    for layer in pair(cell, 2, 3):
+        tensors = given(layer, rows=2, steps=3)
+        assert torch.autograd.gradcheck(called(layer), tensors)
+        assert torch.autograd.gradgradcheck(called(layer), tensors)
+
+
+def test_gradcheck_notices_a_gradient_that_is_one_per_cent_off() -> None:
+    layer, _ = pair("gru", 2, 3)
+    x, *rest = given(layer, rows=2, steps=3)
+
+    def wrong(x: Any) -> Any:
+        return called(layer)(x * 1.01 - (x * 0.01).detach(), *rest)[0]
+
+    with pytest.raises(RuntimeError, match="Jacobian mismatch"):
+        torch.autograd.gradcheck(wrong, (x,))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_third_derivatives_of_kernels_are_those_of_plain_operations(cell: str) -> None:
+    found = []
+    for layer in pair(cell, 2, 3):
+        x, *rest = given(layer, rows=2, steps=3)
+        value = called(layer)(x, *rest)[0].sum()
+        for _ in range(3):
+            (gradient,) = torch.autograd.grad(value, x, create_graph=True)
+            value = (gradient**2).sum()
+        found.append([gradient])
+    assert distance(*found) < TOLERANCE
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
+def test_compile_takes_the_whole_layer_as_one_graph(cell: str, backend: str) -> None:
+    torch._dynamo.reset()
+    layer, _ = pair(cell, num_layers=2, bidirectional=True)
+    compiled = torch.compile(layer, fullgraph=True, backend=backend)
+    x = torch.randn(5, 3, 4, dtype=torch.float64, requires_grad=True)
+    leaves = [x, *layer.parameters()]
+    found, expected = compiled(x), layer(x)
+    assert distance(flat(found), flat(expected)) < TOLERANCE
+    gradients = [torch.autograd.grad(loss(each), leaves) for each in (found, expected)]
+    assert distance(*gradients) < TOLERANCE
+
+
+def test_a_compiled_layer_takes_other_sizes() -> None:
+    torch._dynamo.reset()
+    layer, _ = pair("lstm")
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager", dynamic=True)
+    for steps, rows in ((5, 3), (7, 2), (2, 4)):
+        x = torch.randn(steps, rows, 4, dtype=torch.float64)
+        assert distance(flat(compiled(x)), flat(layer(x))) < TOLERANCE
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_vmap_is_a_loop(cell: str) -> None:
+    layer, _ = pair(cell)
+    xs = torch.randn(6, 5, 3, 4, dtype=torch.float64)
+    expected = torch.stack([layer(x)[0] for x in xs])
+    assert distance([torch.vmap(lambda x: layer(x)[0])(xs)], [expected]) < TOLERANCE
+    moved = torch.vmap(lambda x: layer(x)[0], in_dims=3, out_dims=2)(xs.movedim(0, 3))
+    assert distance([moved.movedim(2, 0)], [expected]) < TOLERANCE
+
+
+def test_vmap_over_parameters_is_an_ensemble() -> None:
+    layers = [pair("lstm_peephole")[0] for _ in range(3)]
+    x = torch.randn(5, 3, 4, dtype=torch.float64)
+    stacked, _ = torch.func.stack_module_state(layers)
+
+    def run(parameters: Any) -> Any:
+        return torch.func.functional_call(layers[0], parameters, (x,))[0]
+
+    expected = torch.stack([layer(x)[0] for layer in layers])
+    assert distance([torch.vmap(run)(stacked)], [expected]) < TOLERANCE
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_several_cotangents_at_once_are_one_at_a_time(cell: str) -> None:
+    layer, _ = pair(cell)
+    x = torch.randn(5, 3, 4, dtype=torch.float64, requires_grad=True)
+    leaves, y = [x, *layer.parameters()], layer(x)[0]
+    cts = torch.randn(4, *y.shape, dtype=y.dtype)
+    found = torch.autograd.grad(y, leaves, cts, is_grads_batched=True, retain_graph=True)
+    rows = [torch.autograd.grad(y, leaves, ct, retain_graph=True) for ct in cts]
+    assert distance(found, [torch.stack(each) for each in zip(*rows, strict=True)]) < TOLERANCE
+
+
+FORWARD_MODE = "no forward-mode derivative"
+
+
+def dual(layer: Any, x: Any) -> None:
+    with torch.autograd.forward_ad.dual_level():
+        layer(torch.autograd.forward_ad.make_dual(x, torch.ones_like(x)))
+
+
+@pytest.mark.parametrize(
+    "differentiate",
+    [
+        lambda layer, x: torch.func.jvp(lambda x: layer(x)[0], (x,), (x,)),
+        lambda layer, x: torch.func.jacfwd(lambda x: layer(x)[0])(x),
+        dual,
+    ],
+    ids=["jvp", "jacfwd", "dual"],
+)
+def test_forward_mode_is_refused(differentiate: Callable[..., Any]) -> None:
+    kernel, eager = pair("lstm")
+    x = torch.randn(5, 3, 4, dtype=torch.float64)
+    with pytest.raises(NotImplementedError, match=FORWARD_MODE):
+        differentiate(kernel, x)
+    differentiate(eager, x)
+
+
+def test_forward_mode_is_refused_because_pytorch_would_call_it_zero() -> None:
+    layer, _ = pair("lstm")
+    x, *rest = [each.detach() for each in given(layer)]
+    with torch.autograd.forward_ad.dual_level():
+        x = torch.autograd.forward_ad.make_dual(x, torch.ones_like(x))
+        y = operators(layer.loaded).inference(0, x, *rest)[0]
+        assert torch.autograd.forward_ad.unpack_dual(y).tangent is None
+
+
+def test_forward_mode_of_the_eager_backend_is_right() -> None:
+    for cell in CELLS:
+        _, eager = pair(cell, 2, 3)
+        tensors = given(eager, rows=2, steps=3)
+        assert torch.autograd.gradcheck(called(eager), tensors, check_forward_ad=True)
+
+
+@pytest.mark.parametrize("transform", ["grad", "vjp", "jacrev"])
+def test_transforms_of_torch_func_are_refused_with_a_way_out(transform: str) -> None:
+    kernel, eager = pair("gru")
+    x = torch.randn(5, 3, 4, dtype=torch.float64)
+
+    def run(layer: Any) -> Any:
+        function = getattr(torch.func, transform)
+        arguments = (x,) if transform == "vjp" else ()
+        found = function(lambda x: layer(x)[0].sum(), *arguments)
+        return found if transform == "vjp" else found(x)
+
+    with pytest.raises(NotImplementedError, match="use backend='eager'"):
+        run(kernel)
+    run(eager)
+
+
+def test_outputs_that_were_moved_give_the_same_gradients() -> None:
+    """Saved tensors may be packed away: what lay before an output in memory is then lost."""
+    layer, _ = pair("lstm")
+    x, *rest = given(layer)
+    leaves = [x, *rest]
+
+    def gradients() -> Any:
+        return torch.autograd.grad(loss((called(layer)(*leaves)[0], ())), leaves, allow_unused=True)
+
+    plain = gradients()
+    room = torch.full((4096,), 7.0, dtype=torch.float64)
+
+    def move(tensor: Any) -> Any:
+        place = room.clone()[1024 : 1024 + tensor.numel()].view(tensor.shape)
+        place.copy_(tensor)
+        return place
+
+    with torch.autograd.graph.saved_tensors_hooks(move, lambda tensor: tensor):
+        moved = gradients()
+    assert distance(moved, plain) == 0.0
+
+
+def test_no_copies_are_made_of_contiguous_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, _ = pair("lstm")
+    seen: dict[str, Any] = {}
+    known = operators(layer.loaded)
+    kernels = known._kernels("float64", 0)
+    whole = kernels.forward
+
+    def forward(parameters: Any, x: Any, state: Any, **options: Any) -> Any:
+        seen.update(parameters, x=x, **state)
+        seen["run"] = whole(parameters, x, state, **options)
+        return seen["run"]
+
+    monkeypatch.setattr(kernels, "forward", forward)
+    tensors = [each.detach() for each in given(layer)]
+    found = known.training(0, *tensors)
+    for name, tensor in zip(known.contract.dims, tensors, strict=True):
+        assert seen[name].ctypes.data == tensor.data_ptr()
+    assert found[0].data_ptr() == seen["run"].y.ctypes.data
