@@ -20,8 +20,10 @@ MAY_IMPORT = {
     "emit": {"emit", "program", "language"},
     "runtime": {"runtime"},
     "verify": {"verify", "program", "language", "runtime", "emit"},
+    # A bridge carries a cell's equations and kernels to another library.
+    "bridges": {"bridges", "language", "runtime", "loaded", "__version__"},
     # A study is a user of the package: it begins with `load`.
-    "studies": {"studies", "language", "program", "runtime", "emit", "loaded"},
+    "studies": {"studies", "bridges", "language", "program", "runtime", "emit", "loaded"},
 }
 
 # Each third-party library and the only places that may import it.
@@ -34,11 +36,14 @@ DOORS = {
     "numba": {"runtime", "cli/doctor.py"},
     "llvmlite": {"runtime", "cli/doctor.py"},
     "cuda": {"runtime/cuda"},
-    "numpy": {"runtime", "verify", "studies", "loaded.py"},
+    "numpy": {"runtime", "verify", "studies", "bridges", "loaded.py"},
     "torch": {"studies/peers_torch.py"},
     "jax": {"studies/peers_jax.py"},
-    "onnx": {"studies/peers_onnxruntime.py"},
+    "onnx": {"bridges/onnx.py", "studies/peers_onnxruntime.py"},
     "onnxruntime": {"studies/peers_onnxruntime.py"},
+    "keras": set(),
+    "flax": set(),
+    "equinox": set(),
 }
 
 BANNED_CALLS = {
@@ -107,7 +112,7 @@ def test_text_is_never_executed(path: Path) -> None:
             assert allowed or name not in BANNED_CALLS, f"{relative(path)} calls {name}"
 
 
-HEAVY = {"sympy", "numba", "numpy", "scipy", "jinja2", "torch", "jax", "onnx", "yaml"}
+HEAVY = {"sympy", "numba", "numpy", "scipy", "jinja2", "torch", "jax", "onnx", "keras", "yaml"}
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -12,6 +13,9 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from gatewright.loaded import LoadedCell as LoadedCell
     from gatewright.loaded import load as load
+
+# Imported when asked for: `gatewright.onnx.export` needs onnx, `gatewright.load` does not.
+BRIDGES = ("jax", "keras", "onnx")
 
 __all__ = ["LoadedCell", "__version__", "load"]
 
@@ -21,4 +25,6 @@ def __getattr__(name: str) -> Any:
         from gatewright import loaded
 
         return getattr(loaded, name)
+    if name in BRIDGES:
+        return importlib.import_module(f"gatewright.bridges.{name}")
     raise AttributeError(f"module 'gatewright' has no attribute {name!r}")

@@ -18,6 +18,7 @@ import click
 from gatewright import __version__
 from gatewright.cli.bench import bench
 from gatewright.cli.doctor import cache, doctor
+from gatewright.cli.export import export
 from gatewright.cli.generate import generate
 from gatewright.cli.grad import grad
 from gatewright.cli.memory import memory
@@ -38,7 +39,7 @@ def commands() -> None:
 
 
 COMMANDS = (
-    *(new, check, fmt, list_cells, show, generate, grad),
+    *(new, check, fmt, list_cells, show, generate, grad, export),
     *(bench, memory, explain, doctor, cache),
 )
 for command in COMMANDS:

@@ -1,0 +1,1 @@
+"""Other libraries: layers, exports and weights."""
