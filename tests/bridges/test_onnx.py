@@ -34,7 +34,7 @@ NATIVE = {
     "gru_reset_after": "GRU",
     "elman": "RNN",
 }
-T, B, I, H = 7, 3, 4, 6
+T, B, I, H = 7, 3, 4, 6  # noqa: E741
 ODD = """cell: odd
 title: Every function, and names that a model also uses
 cite: [nobody2026]
