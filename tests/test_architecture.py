@@ -38,7 +38,7 @@ DOORS = {
     "cuda": {"runtime/cuda"},
     "numpy": {"runtime", "verify", "studies", "bridges", "loaded.py"},
     "torch": {"studies/peers_torch.py"},
-    "jax": {"studies/peers_jax.py"},
+    "jax": {"bridges/jax.py", "bridges/jax_kernels.py", "studies/peers_jax.py"},
     "onnx": {"bridges/onnx.py", "studies/peers_onnxruntime.py"},
     "onnxruntime": {"studies/peers_onnxruntime.py"},
     "keras": set(),

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gatewright.studies.equations import step
+from gatewright.bridges.equations import step
 from gatewright.studies.known import known
 from gatewright.studies.problem import Arrays, Candidate, Outcome, Problem
 
