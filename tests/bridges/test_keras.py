@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -192,6 +194,16 @@ def test_keras_itself_agrees(
     layer.set_weights(back if bias else back[:2])
     again = keras.ops.convert_to_numpy(layer(given, initial_state=initial)).transpose(1, 0, 2)
     assert np.max(np.abs(again - found)) < tolerance
+
+
+def test_weights_convert_without_keras() -> None:
+    code = (
+        "import sys; sys.modules['keras'] = None\n"
+        "import gatewright; cell = gatewright.keras.cell('LSTM')\n"
+        "print(len(gatewright.keras.to_keras(cell.init(input=2, hidden=3), 'LSTM')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "3\n", done.stderr
 
 
 def test_mistakes_are_sentences() -> None:

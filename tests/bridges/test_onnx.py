@@ -144,6 +144,16 @@ def test_every_construct_of_the_language_becomes_operators(dtype: str, tmp_path:
     assert difference(found, cell.compile("reference", dtype), parameters, inputs, state) > 1e-3
 
 
+def test_products_of_inputs_are_made_before_the_loop() -> None:
+    cell = gatewright.load("lstm_coupled")
+    model = gatewright.onnx.export(cell, drawn(cell, "float32")[0])
+    outside = [node for node in model.graph.node if node.op_type == "MatMul"]
+    assert [node.input[0] for node in outside] == ["x"] * 3
+    body = attribute(model, "Scan", "body").g
+    inside = [node for node in body.node if node.op_type == "MatMul"]
+    assert [node.input[0] for node in inside] == ["step/h"] * 3
+
+
 def attribute(model: Any, operator: str, name: str) -> Any:
     (node,) = [node for node in model.graph.node if node.op_type == operator]
     return next(each for each in node.attribute if each.name == name)

@@ -5,7 +5,8 @@
     layers(model)                    the same for each of its nodes and directions
 
 A model takes x [T, B, dim] by the cell's names and initial_h [B, dim] for every state, all of which
-must be given, and returns y [T, B, dim] and final_h [B, dim] for every state.
+must be given, and returns y [T, B, dim] and final_h [B, dim] for every state. T and B are at least
+1: onnxruntime 1.31 refuses a `Scan` over nothing and ends the process in an RNN, LSTM or GRU.
 
 Why a cell becomes RNN, LSTM or GRU only in single precision: onnxruntime has no double precision
 for these operators and has it for `Scan`.

@@ -7,7 +7,8 @@ cell has the same ones,
     y [T, B, dim], final_h [B, dim] for every state
 
 and weights are constants of the model under their own names. Values of the step that have a name
-in the cell keep it: `step/i`, `step/c_next`.
+in the cell keep it: `step/i`, `step/c_next`. Products of inputs with matrices are made before the
+loop, for all time steps at once: `before/x/W_i`.
 
 Why functions without an operator are built from their stable form: it is in the table of functions
 already, and so a new function needs nothing here.
@@ -126,12 +127,12 @@ def scan(cell: Cell, checked: Checked) -> Graph:
     inputs, outputs = shapes(cell, checked)
     loop = Node(
         "Scan",
-        (*names.initial.values(), *names.inputs.values()),
+        (*names.initial.values(), *step.scanned.values()),
         (*names.final.values(), names.output),
-        {"num_scan_inputs": len(names.inputs), "body": body},
+        {"num_scan_inputs": len(step.scanned), "body": body},
     )
     weights = {names.parameters[name]: array for name, array in checked.arrays.items()}
-    return Graph(cell.identifier, inputs, outputs, weights | step.numbers, (*step.transposed, loop))
+    return Graph(cell.identifier, inputs, outputs, weights | step.numbers, (*step.before, loop))
 
 
 @dataclass(frozen=True)
@@ -143,21 +144,28 @@ class _Value:
 
 
 class _Step:
-    """The nodes of one step, as they are found; what does not change with time stays outside."""
+    """The nodes of one step, as they are found, and of what runs before the loop.
+
+    `before` are transposed matrices and the products of inputs, for all time steps at once;
+    `scanned` maps what a step is given at its time to where it is found outside.
+    """
 
     def __init__(self, cell: Cell, checked: Checked) -> None:
         self.cell = cell
         self.checked = checked
         self.dtype = np.dtype(checked.dtype)
         self.numbers: dict[str, Array] = {}
-        self.transposed: list[Node] = []
+        self.before: list[Node] = []
+        self.scanned: dict[str, str] = {}
         self._nodes: list[Node] = []
         self._count = 0
         self._equation = ""
+        self._products: dict[str, Shape] = {}
         self._names = interface(cell)
         self._values = {
             name: _Value(parameter, False) for name, parameter in self._names.parameters.items()
         }
+        self._own = {found: name for name, found in self._names.parameters.items()}
         for variable in (*cell.inputs, *cell.states):
             self._values[variable.name] = _Value(f"step/{variable.name}", True)
         for constant in cell.constants:
@@ -168,7 +176,7 @@ class _Step:
         cell, sizes = self.cell, self.checked.sizes
         inputs: dict[str, Shape] = {
             f"step/{each.name}": ("B", *(sizes.get(dim, dim) for dim in each.dims))
-            for each in (*cell.states, *cell.inputs)
+            for each in cell.states
         }
         for equation in cell.equations:
             self._equation = _plain(equation.target)
@@ -182,7 +190,25 @@ class _Step:
             ]
         output_shape: Shape = ("B", *(sizes.get(dim, dim) for dim in cell.shape_of(cell.output)))
         outputs[self._result(cell.output, "carried/output")] = output_shape
-        return Graph(f"{cell.identifier}_step", inputs, outputs, {}, tuple(self._nodes))
+        return Graph(
+            f"{cell.identifier}_step",
+            inputs | self._scanned_inputs(),
+            outputs,
+            {},
+            tuple(self._nodes),
+        )
+
+    def _scanned_inputs(self) -> dict[str, Shape]:
+        """Return the shapes of what a step is given at its time, and note the inputs among it."""
+        sizes, read = self.checked.sizes, {name for node in self._nodes for name in node.inputs}
+        found = dict(self._products)
+        for each in self.cell.inputs:
+            name = f"step/{each.name}"
+            # A loop must be given something to know its length by.
+            if name in read or not self.scanned:
+                self.scanned[name] = self._names.inputs[each.name]
+                found[name] = ("B", *(sizes.get(dim, dim) for dim in each.dims))
+        return found
 
     def _renamed(self, value: _Value) -> _Value:
         """Return an equation's value by the equation's own name, if a node was made for it."""
@@ -219,8 +245,7 @@ class _Step:
                 return self._call(function, [self._expression(each, values) for each in arguments])
             case Binary("@", left, right):
                 assert isinstance(left, Name)
-                rows = self._expression(right, values)
-                return self._applied("MatMul", rows, self._transpose(values[left.name]))
+                return self._product(self._expression(right, values), values[left.name])
             case Binary(symbol, left, right):
                 operands = [self._expression(each, values) for each in (left, right)]
                 return self._applied(OPERATORS[symbol], *operands)
@@ -251,11 +276,27 @@ class _Step:
         self.numbers[name] = np.array(values, np.int64)
         return name
 
+    def _product(self, rows: _Value, matrix: _Value) -> _Value:
+        """Return matrix times rows; if these are an input, of all time steps before the loop."""
+        outside = {f"step/{name}": found for name, found in self._names.inputs.items()}
+        if rows.name not in outside:
+            return self._applied("MatMul", rows, self._transpose(matrix))
+        source = outside[rows.name]
+        product = f"before/{source}/{matrix.name}"
+        name = f"step/{product}"
+        if name not in self._products:
+            operands = (source, self._transpose(matrix).name)
+            self.before.append(Node("MatMul", operands, (product,)))
+            self.scanned[name] = product
+            (width,) = self.checked.arrays[self._own[matrix.name]].shape[:1]
+            self._products[name] = ("B", width)
+        return _Value(name, True)
+
     def _transpose(self, matrix: _Value) -> _Value:
         name = f"{matrix.name}/transposed"
         node = Node("Transpose", (matrix.name,), (name,), {"perm": [1, 0]})
-        if node not in self.transposed:
-            self.transposed.append(node)
+        if node not in self.before:
+            self.before.append(node)
         return _Value(name, False)
 
 
