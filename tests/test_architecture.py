@@ -24,7 +24,7 @@ MAY_IMPORT = {
     # A study is a user of the package: it begins with `load`.
     "studies": {"studies", "language", "program", "runtime", "emit", "loaded", "bridges"},
     # So is a bridge; what it needs of the compiler is the Program that it runs eagerly.
-    "bridges": {"bridges", "language", "program", "runtime", "loaded"},
+    "bridges": {"bridges", "language", "program", "runtime", "loaded", "__version__"},
 }
 
 # Each third-party library and the only places that may import it.
@@ -38,11 +38,14 @@ DOORS = {
     "numba": {"runtime", "cli/doctor.py"},
     "llvmlite": {"runtime", "cli/doctor.py"},
     "cuda": {"runtime/cuda"},
-    "numpy": {"runtime", "verify", "studies", "loaded.py"},
+    "numpy": {"runtime", "verify", "studies", "bridges", "loaded.py"},
     "torch": {"bridges/torch", "studies/peers_torch.py"},
-    "jax": {"studies/peers_jax.py"},
-    "onnx": {"studies/peers_onnxruntime.py"},
+    "jax": {"bridges/jax.py", "bridges/jax_kernels.py", "studies/peers_jax.py"},
+    "onnx": {"bridges/onnx.py", "studies/peers_onnxruntime.py"},
     "onnxruntime": {"studies/peers_onnxruntime.py"},
+    "keras": set(),
+    "flax": set(),
+    "equinox": set(),
 }
 
 BANNED_CALLS = {
@@ -111,7 +114,10 @@ def test_text_is_never_executed(path: Path) -> None:
             assert allowed or name not in BANNED_CALLS, f"{relative(path)} calls {name}"
 
 
-HEAVY = {"sympy", "numba", "numpy", "scipy", "jinja2", "torch", "jax", "onnx", "yaml", "mpmath"}
+HEAVY = {
+    *("sympy", "mpmath", "numba", "numpy", "scipy", "jinja2", "yaml"),
+    *("torch", "jax", "onnx", "keras"),
+}
 
 
 @pytest.mark.parametrize(

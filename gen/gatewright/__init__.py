@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -12,6 +13,14 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from gatewright.loaded import LoadedCell as LoadedCell
     from gatewright.loaded import load as load
+
+# Imported when asked for: `gatewright.onnx.export` needs onnx, `gatewright.load` does not.
+BRIDGES = {
+    "jax": "gatewright.bridges.jax",
+    "keras": "gatewright.bridges.keras",
+    "onnx": "gatewright.bridges.onnx",
+    "torch": "gatewright.torch",
+}
 
 __all__ = ["LoadedCell", "__version__", "load"]
 
@@ -21,9 +30,6 @@ def __getattr__(name: str) -> Any:
         from gatewright import loaded
 
         return getattr(loaded, name)
-    if name == "torch":
-        # Imported as a module, it becomes an attribute: this is asked for once.
-        from importlib import import_module
-
-        return import_module("gatewright.torch")
+    if name in BRIDGES:
+        return importlib.import_module(BRIDGES[name])
     raise AttributeError(f"module 'gatewright' has no attribute {name!r}")

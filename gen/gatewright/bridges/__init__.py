@@ -1,4 +1,4 @@
-"""LoadedCell -> layers of other libraries, in their conventions; one door per library.
+"""LoadedCell -> layers, exports and weights of other libraries; one door per library.
 
 Why a bridge begins with a loaded cell: it is a user of the package, like any other program.
 """

@@ -19,6 +19,7 @@ from gatewright import __version__
 from gatewright.cli.bench import bench
 from gatewright.cli.certify import certify
 from gatewright.cli.doctor import cache, doctor
+from gatewright.cli.export import export
 from gatewright.cli.generate import generate
 from gatewright.cli.grad import grad
 from gatewright.cli.memory import memory
@@ -41,7 +42,7 @@ def commands() -> None:
     """
 
 
-SPECS = (new, check, fmt, list_cells, show, generate, explain)
+SPECS = (new, check, fmt, list_cells, show, generate, export, explain)
 CHECKS = (grad, verify, prove, relate, assume, certify)
 MACHINE = (bench, memory, cache, doctor)
 for command in (*SPECS, *CHECKS, *MACHINE):

@@ -186,6 +186,31 @@ class Kernels:
         """Return how `forward` and `backward` are run for T, B and the cell's dimensions."""
         return {each: self._plan(each, sizes, keep)[0] for each in (FORWARD, BACKWARD)}
 
+    def kept_shapes(self, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of what a run keeps for `backward` besides its inputs, by name.
+
+        `sizes` has T, B and the cell's dimensions.
+        """
+        lasting = self._plan(FORWARD, sizes, True)[1].lasting
+        return {name: lasting[name] for name in self._names[BACKWARD] if name in lasting}
+
+    def revived(
+        self, parameters: Mapping[str, Array] | Parameters, kept: Mapping[str, Array]
+    ) -> Run:
+        """Return a run for `backward` alone, from arrays that another one kept, and its inputs.
+
+        `kept` has the names and shapes of `kept_shapes`, and the inputs by name.
+        """
+        known = self._parameters(parameters, copy=False)
+        sizes = dict(known.sizes)
+        inputs = self._checked_inputs({name: kept[name] for name in self.layout.inputs}, sizes)
+        found = {
+            name: checked_array(name, kept.get(name), shape, self.dtype)
+            for name, shape in self.kept_shapes(sizes).items()
+        }
+        values = {n: self._memory.upload(array) for n, array in {**inputs, **found}.items()}
+        return Run(np.empty(0, self.dtype), {}, {}, values, sizes, known)
+
     def kept_bytes(self, sizes: Mapping[str, int], checkpoint: int | None = None) -> int:
         """Return how many bytes a run keeps for `backward`, outputs and states included.
 

@@ -9,14 +9,15 @@ Why the number of threads is not set here: XLA reads it when it starts, from the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import jax  # type: ignore[import-not-found, unused-ignore]
 import jax.numpy as jnp  # type: ignore[import-not-found, unused-ignore]
 import numpy as np
 
-from gatewright.studies.equations import step
+from gatewright.bridges.equations import step
+from gatewright.bridges.jax import LIBRARY
 from gatewright.studies.problem import Candidate, Outcome, Problem
 
 Tree = dict[str, Any]
@@ -67,23 +68,3 @@ def _trained(found: tuple[Any, tuple[Tree, ...]]) -> Outcome:
     y, gradients = found
     named = {name: np.asarray(array) for each in gradients for name, array in each.items()}
     return Outcome(np.asarray(y), named)
-
-
-LIBRARY: dict[str, Callable[..., Any]] = {
-    "@": lambda matrix, rows: jnp.matmul(rows, matrix.T),
-    "sigmoid": jax.nn.sigmoid,
-    "tanh": jnp.tanh,
-    "relu": jax.nn.relu,
-    "exp": jnp.exp,
-    "log": jnp.log,
-    "sqrt": jnp.sqrt,
-    "sin": jnp.sin,
-    "cos": jnp.cos,
-    "softplus": jax.nn.softplus,
-    "silu": jax.nn.silu,
-    "softsign": jax.nn.soft_sign,
-    "hard_tanh": jax.nn.hard_tanh,
-    "abs": jnp.abs,
-    "max": jnp.maximum,
-    "min": jnp.minimum,
-}

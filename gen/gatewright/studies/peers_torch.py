@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gatewright.bridges.equations import step
 from gatewright.bridges.torch.functions import LIBRARY
-from gatewright.studies.equations import step
 from gatewright.studies.known import known
 from gatewright.studies.problem import Arrays, Candidate, Outcome, Problem
 

@@ -1,0 +1,187 @@
+"""LoadedCell, parameters -> ONNX model, and ONNX's own recurrent weights -> parameters.
+
+    export(cell, parameters, path)   a model of the cell, for inference
+    parameters(model)                our parameters of the one recurrent node of a model
+    layers(model)                    the same for each of its nodes and directions
+
+A model takes x [T, B, dim] by the cell's names and initial_h [B, dim] for every state, all of which
+must be given, and returns y [T, B, dim] and final_h [B, dim] for every state. T and B are at least
+1: onnxruntime 1.31 refuses a `Scan` over nothing and ends the process in an RNN, LSTM or GRU.
+
+Why a cell becomes RNN, LSTM or GRU only in single precision: onnxruntime has no double precision
+for these operators and has it for `Scan`.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gatewright import __version__
+from gatewright.bridges.arguments import cell_of, checked_parameters
+from gatewright.bridges.missing import missing
+from gatewright.bridges.onnx_graph import Graph, Node, Shape, scan
+from gatewright.bridges.onnx_native import GATES, Weights, native, operator_of, weights_of
+from gatewright.loaded import LoadedCell
+from gatewright.runtime.validate import ArgumentError, Array
+
+try:
+    import onnx
+    from onnx import helper, numpy_helper
+except ImportError as error:
+    raise missing("onnx", "onnx") from error
+
+__all__ = ["Weights", "export", "layers", "parameters"]
+
+# What old and new wheels both read.
+OPSET, IR_VERSION = 14, 10
+ELEMENTS = {"float32": onnx.TensorProto.FLOAT, "float64": onnx.TensorProto.DOUBLE}
+# The one node of a model that runs the sequence.
+RECURRENT = (*GATES, "Scan")
+# The inputs of RNN, GRU and LSTM that are weights, by position.
+WEIGHTS = {1: "W", 2: "R", 3: "B", 7: "P"}
+
+
+def export(
+    cell: LoadedCell,
+    parameters: Mapping[str, Array],
+    path: str | os.PathLike[str] | None = None,
+    *,
+    native_operator: bool | None = None,
+) -> Any:
+    """Return an ONNX model of a cell with these parameters, and write it to `path` if given.
+
+    A cell that is ONNX's LSTM, GRU or RNN becomes that operator in single precision, every other a
+    `Scan` over its equations; `native_operator` asks for the one or the other. Raises ArgumentError
+    if parameters do not fit the cell, if the operator was asked for and there is none, or if the
+    file cannot be written.
+    """
+    known = cell_of(cell)
+    checked = checked_parameters(known, parameters)
+    operator = operator_of(known)
+    if native_operator and operator is None:
+        raise ArgumentError(f"ONNX has no operator for {known.identifier}: it becomes a `Scan`")
+    if native_operator is None:
+        native_operator = checked.dtype == "float32"
+    use = operator if native_operator else None
+    graph = native(known, checked, use) if use else scan(known, checked)
+    element = ELEMENTS[checked.dtype]
+    model = helper.make_model(
+        _graph(graph, element),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="gatewright",
+        producer_version=__version__,
+    )
+    onnx.checker.check_model(model, full_check=True)
+    if path is not None:
+        _write(Path(path), model.SerializeToString())
+    return model
+
+
+def parameters(model: Any) -> dict[str, Array]:
+    """Return our parameters for the one RNN, LSTM or GRU node of a model (or its file's path).
+
+    Raises ArgumentError if there is none or more than one (see `layers`), or if no cell of the
+    catalogue computes it.
+    """
+    found = layers(model)
+    if len(found) != 1:
+        raise ArgumentError(
+            f"the model has {len(found)} recurrent layers, counting directions; "
+            "gatewright.onnx.layers returns each"
+        )
+    return found[0].parameters
+
+
+def layers(model: Any) -> tuple[Weights, ...]:
+    """Return the weights of every RNN, LSTM and GRU node and direction, in the model's order.
+
+    `model` is a ModelProto or the path of its file. Raises ArgumentError if it cannot be read, if
+    weights are not constants of the model, or if no cell of the catalogue computes a node.
+    """
+    if isinstance(model, str | os.PathLike):
+        model = _read(Path(model))
+    if not isinstance(model, onnx.ModelProto):
+        raise ArgumentError(f"`model` must be a ModelProto or a path; got {type(model).__name__}")
+    constants = _constants(model.graph)
+    found: list[Weights] = []
+    for node in model.graph.node:
+        if node.op_type in GATES and node.domain in ("", "ai.onnx"):
+            attributes = {each.name: helper.get_attribute_value(each) for each in node.attribute}
+            arrays = _weights(node, constants)
+            found.extend(weights_of(node.op_type, arrays, attributes, node.name))
+    return tuple(found)
+
+
+def _weights(node: Any, constants: Mapping[str, Any]) -> dict[str, Array]:
+    found: dict[str, Array] = {}
+    for position, name in WEIGHTS.items():
+        given = node.input[position] if position < len(node.input) else ""
+        if given and given not in constants:
+            raise ArgumentError(
+                f"{name} of {node.op_type} {node.name!r} is computed by the model: fold its "
+                "constants first"
+            )
+        if given:
+            found[name] = numpy_helper.to_array(constants[given])
+    return found
+
+
+def _constants(graph: Any) -> dict[str, Any]:
+    """Return the tensors that a graph holds, by name."""
+    found = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
+            found[node.output[0]] = node.attribute[0].t
+        elif node.op_type == "Identity" and node.input[0] in found:
+            found[node.output[0]] = found[node.input[0]]
+    return found
+
+
+def _graph(graph: Graph, element: int) -> Any:
+    def typed(shapes: Mapping[str, Shape]) -> list[Any]:
+        return [helper.make_tensor_value_info(n, element, shape) for n, shape in shapes.items()]
+
+    return helper.make_graph(
+        [_node(node, element) for node in graph.nodes],
+        graph.name,
+        typed(graph.inputs),
+        typed(graph.outputs),
+        [numpy_helper.from_array(array, name) for name, array in graph.weights.items()],
+    )
+
+
+def _node(node: Node, element: int) -> Any:
+    attributes = {
+        name: _graph(value, element) if isinstance(value, Graph) else value
+        for name, value in node.attributes.items()
+    }
+    return helper.make_node(node.operator, node.inputs, node.outputs, **attributes)
+
+
+def _read(path: Path) -> Any:
+    try:
+        return onnx.load_model_from_string(path.read_bytes())
+    except OSError as error:
+        raise ArgumentError(f"cannot read {path}: {error.strerror or error}") from None
+    except Exception:  # protobuf's own, which has no public name
+        raise ArgumentError(f"cannot read {path}: it is no ONNX model") from None
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file, all of it or nothing. Raises ArgumentError if it cannot be written."""
+    staged = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            staged = Path(file.name)
+            file.write(content)
+        staged.chmod(0o644)
+        staged.replace(path)
+    except OSError as error:
+        if staged is not None:
+            staged.unlink(missing_ok=True)
+        raise ArgumentError(f"cannot write {path}: {error.strerror or error}") from None
