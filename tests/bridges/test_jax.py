@@ -35,8 +35,11 @@ KERNEL_ROUTES = ("ffi", "callback")
 
 @pytest.fixture(autouse=True)
 def double_precision() -> Iterator[None]:
-    with jax.enable_x64(True):
-        yield
+    # For all threads: `jax.enable_x64` is for one, and callbacks run in others.
+    before = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", True)
+    yield
+    jax.config.update("jax_enable_x64", before)
 
 
 def drawn(cell: LoadedCell, dtype: str = "float64", *, batch: int = B) -> tuple[Any, Any, Any]:
