@@ -13,6 +13,8 @@ import pytest
 from gatewright.language.diagnostics import SpecError
 from gatewright.language.reader import read_spec_text
 from gatewright.language.resolve import resolve
+from gatewright.studies.report import geometric_mean
+from gatewright.studies.result_file import read_report
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -66,6 +68,25 @@ def test_the_figures_of_speed_are_those_of_the_committed_run() -> None:
         lines.append(f"| {' | '.join((*place, *figures))} |")
     shown = README.split(f"<!-- {name} -->")[1].split("!")[0].strip().splitlines()[2:]
     assert shown == lines
+
+
+def test_the_sentences_about_speed_follow_from_the_committed_run() -> None:
+    report = read_report((ROOT / "gen/gatewright/studies/results/full.json").read_text())
+    ratios: dict[str, list[float]] = {}
+    for row in (row for row in report.rows if not row.disturbed):
+        found = row.peer("torch.nn")
+        assert found and found.ratio
+        ratios.setdefault(row.cell, []).append(found.ratio)
+    others = [*ratios["gru_reset_after"], *ratios["elman"]]
+    lstm = ratios["lstm"]
+    behind = sum(ratio < 1 for ratio in lstm)
+    large = [row.percent_of_peak for row in report.rows if row.B >= 64 and row.H >= 256]
+    text = " ".join(README.split())
+    assert f"behind at every point ({min(others):.1f} at the least)" in text
+    assert f"behind in the mean ({geometric_mean(lstm):.2f})" in text
+    assert f"ahead at {behind} of {len(lstm)} points ({min(lstm):.2f} at the worst" in text
+    assert f"run at {sum(large) / len(large):.0f} % of what our own product reaches" in text
+    assert f"the worst, {min(large):.0f} %," in text
 
 
 def test_there_are_two_commands_that_make_their_environment() -> None:
