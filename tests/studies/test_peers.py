@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gatewright.language.catalogue import known
 from gatewright.language.expression import Call, Name
 from gatewright.language.functions import AUTHOR_FUNCTIONS
 from gatewright.studies import ours
 from gatewright.studies.agreement import agreement
 from gatewright.studies.jobs import TASKS, Size, Subject
-from gatewright.studies.known import known
 from gatewright.studies.problem import Problem, draw
 from gatewright.verify.interpret import evaluate
 from tests.oracles.catalogue import variants

@@ -17,7 +17,7 @@ import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from gatewright.studies.known import known
+from gatewright.language.catalogue import known
 from gatewright.studies.problem import Arrays, Candidate, Outcome, Problem
 
 # Operator, gates in ONNX's order, attributes.

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from gatewright.bridges.equations import step
 from gatewright.bridges.torch.functions import LIBRARY
-from gatewright.studies.known import known
+from gatewright.language.catalogue import known
 from gatewright.studies.problem import Arrays, Candidate, Outcome, Problem
 
 GATES = {"lstm": ("_i", "_f", "_g", "_o"), "gru_reset_after": ("_r", "_z", "_n"), "elman": ("",)}
