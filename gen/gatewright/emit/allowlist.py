@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 
 from gatewright.language.diagnostics import InternalError
+from gatewright.python_syntax import parsed
 
 _MODULES = {
     "numpy": {"float64"},
@@ -32,7 +33,7 @@ _NODES = (
 def require_allowed(text: str, path: str) -> None:
     """Raise InternalError naming the file and line unless the text keeps to the allow-list."""
     try:
-        tree = ast.parse(text)
+        tree = parsed(text)
     except (SyntaxError, ValueError) as error:
         raise InternalError(f"generated {path} is not Python: {error}") from None
     callable_names = {"range", "min", "max"}

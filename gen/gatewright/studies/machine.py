@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from gatewright import __version__, runtime
+from gatewright.python_syntax import parsed
 
 PACKAGES = ("numpy", "numba", "llvmlite", "torch", "jax", "jaxlib", "onnx", "onnxruntime")
 VECTOR_UNITS = ("avx512f", "avx2", "avx", "sse2", "asimd", "sve")
@@ -62,7 +63,7 @@ def runtime_digest() -> str:
     folder = Path(runtime.__file__).parent
     digest = hashlib.sha256()
     for path in sorted((*folder.glob("*.py"), *folder.glob("cpu/*.py"))):
-        tree = ast.parse(path.read_bytes())
+        tree = parsed(path.read_bytes())
         for node in ast.walk(tree):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and (
                 ast.get_docstring(node) is not None

@@ -36,6 +36,7 @@ from numba import config
 from numba.core import compiler, serialize
 from numba.core.caching import _Cache
 
+from gatewright.python_syntax import parsed
 from gatewright.runtime.load import TEXT
 from gatewright.runtime.store import configured
 
@@ -135,7 +136,7 @@ def _text_of(function: Callable[..., Any]) -> str | None:
 def _imported(text: str) -> set[str]:
     """Return the names of all modules that a text imports."""
     found = set()
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(parsed(text)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
