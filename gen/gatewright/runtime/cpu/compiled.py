@@ -24,20 +24,22 @@ CPUTargetOptions.noalias = _options.Mapping("noalias")
 _settings: Any = config
 
 
+OPTIONS: dict[str, Any] = {
+    "nopython": True,
+    "boundscheck": None,
+    "error_model": "numpy",
+    "nogil": True,
+    "no_cfunc_wrapper": True,
+}
+
+
 def _decorator(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Return a decorator that compiles a function with some options besides those of all."""
-    shared = {
-        "nopython": True,
-        "boundscheck": None,
-        "error_model": "numpy",
-        "nogil": True,
-        "no_cfunc_wrapper": True,
-    }
 
     def compiled(function: Callable[..., Any]) -> Any:
         if _settings.DISABLE_JIT:
             return function
-        return Routine(function, targetoptions={**shared, **options})
+        return Routine(function, targetoptions={**OPTIONS, **options})
 
     return compiled
 

@@ -110,14 +110,21 @@ class _Outermost(RoutineCache):
 
 
 class Routine(_Parent):  # type: ignore[misc]
-    """A function that compiles itself for the types it is called with."""
+    """A function that compiles itself for the types it is called with.
 
-    def __init__(self, py_func: Any, locals: Any = None, targetoptions: Any = None) -> None:
+    One that is made for another, its `owner`, is kept on disk under the owner's name and text.
+    """
+
+    def __init__(
+        self, py_func: Any, locals: Any = None, targetoptions: Any = None, owner: Any = None
+    ) -> None:
         super().__init__(py_func, locals or {}, targetoptions or {})
         self._compiler = _Compiler(
             py_func, self.targetdescr, self.targetoptions, self.locals, _compiler.Compiler
         )
-        self._cache = _Outermost(py_func, self.targetoptions)
+        self._named = py_func if owner is None else owner.py_func
+        kept = self.targetoptions if owner is None else {**self.targetoptions, "owned": True}
+        self._cache = _Outermost(self._named, kept)
 
     def add_overload(self, compiled: Any) -> None:
         """Make a compiled form known, to Python only if Python can call it."""
@@ -136,7 +143,7 @@ class Routine(_Parent):  # type: ignore[misc]
         """
         if _inside():
             return super().compile(signature)
-        with global_compiler_lock, importable(self.py_func):
+        with global_compiler_lock, importable(self._named):
             types = tuple(_signatures.normalize_signature(signature)[0])
             found = self.overloads.get(types)
             if found is not None and isinstance(found.library, _InlinedLibrary):
