@@ -55,9 +55,7 @@ if SEATS:
 
 def _call(builder: Any, symbol: str, arguments: list[Any], kind: Any = _INT) -> Any:
     shape = ir.FunctionType(kind, [argument.type for argument in arguments])
-    return builder.call(
-        _build.get_or_insert_function(builder.module, shape, symbol), arguments
-    )
+    return builder.call(_build.get_or_insert_function(builder.module, shape, symbol), arguments)
 
 
 def _place(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:

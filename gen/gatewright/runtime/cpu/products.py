@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewright.runtime.cpu.compiled import driver
+from gatewright.runtime.cpu.compiled import device, driver
 from gatewright.runtime.cpu.moves import clear, copy
 from gatewright.runtime.cpu.parts import (
     HALVES,
@@ -26,6 +26,7 @@ from gatewright.runtime.cpu.parts import (
     last_row,
     last_unit,
 )
+from gatewright.runtime.cpu.row_tiles import row_sum_tile, row_tile
 from gatewright.runtime.cpu.tiles import HALF, TALL, WIDE, tile
 
 Array = Any
@@ -36,8 +37,6 @@ _DEPTH = 128
 _LINE = 16
 # Rows of a weight gradient whose operand, `_DEPTH` deep, stays in that cache beside a run.
 _GROUP = 4 * TALL
-# Runs that a single row is multiplied with at once.
-RUNS = 2
 
 
 def _strips(vectors: int) -> Any:
@@ -48,29 +47,31 @@ def _strips(vectors: int) -> Any:
     def strip(a, ia, row_step, depth_step, rows, b, ib, depth, c, ic, c_step, add):  # type: ignore[no-untyped-def]
         row = 0
         while rows - row >= TALL:
-            six(a, ia + row * row_step, row_step, depth_step, b, ib, 0, depth, c, ic + row * c_step,
+            six(a, ia + row * row_step, row_step, depth_step, b, ib, depth, c, ic + row * c_step,
                 c_step, add)  # fmt: skip
             row += TALL
         if rows - row == 4:
-            four(a, ia + row * row_step, row_step, depth_step, b, ib, 0, depth, c,
+            four(a, ia + row * row_step, row_step, depth_step, b, ib, depth, c,
                  ic + row * c_step, c_step, add)  # fmt: skip
             row += 4
         if rows - row >= 3:
-            three(a, ia + row * row_step, row_step, depth_step, b, ib, 0, depth, c,
+            three(a, ia + row * row_step, row_step, depth_step, b, ib, depth, c,
                   ic + row * c_step, c_step, add)  # fmt: skip
             row += 3
         if rows - row == 2:
-            two(a, ia + row * row_step, row_step, depth_step, b, ib, 0, depth, c,
+            two(a, ia + row * row_step, row_step, depth_step, b, ib, depth, c,
                 ic + row * c_step, c_step, add)  # fmt: skip
         if rows - row == 1:
-            one(a, ia + row * row_step, row_step, depth_step, b, ib, 0, depth, c,
+            one(a, ia + row * row_step, row_step, depth_step, b, ib, depth, c,
                 ic + row * c_step, c_step, add)  # fmt: skip
 
     return strip
 
 
 _wide, _half = _strips(WIDE), _strips(HALF)
-_one_row = tile(1, RUNS * WIDE)
+_row_wide, _row_half = row_tile(WIDE), row_tile(HALF)
+_sum_four, _sum_two = row_sum_tile(4, WIDE), row_sum_tile(2, WIDE)
+_sum_one, _sum_half = row_sum_tile(1, WIDE), row_sum_tile(1, HALF)
 
 
 @driver
@@ -108,10 +109,6 @@ def _columns(  # type: ignore[no-untyped-def]
     while at < last:
         within = at % size
         packed = ib + at // size * stride + within
-        if rows == 1 and within == 0 and last - at >= RUNS * size:
-            _one_row(a, ia, row_step, depth_step, b, packed, stride, depth, c, ic + at, c_step, add)
-            at += RUNS * size
-            continue
         count = min(size - within, last - at)
         if count < half:
             _edge(a, ia, row_step, depth_step, rows, b, packed, depth, c, ic + at, c_step, count,
@@ -143,12 +140,78 @@ def _multiply(
 
 
 @driver
+def _row(part: Part, operand: Array, row: int, packed: Any, targets: Any) -> None:
+    """Multiply one row with the part's units of several operands of the same shape."""
+    depth, columns = operand.shape[1], targets[0].shape[1]
+    size, half = WIDTHS[operand.itemsize], HALVES[operand.itemsize]
+    at, last = first_unit(part, targets[0]), last_unit(part, targets[0])
+    while at < last:
+        within = at % size
+        begin = (at - within) * depth + within
+        if within == 0 and last - at >= size:
+            _row_wide(operand, row * depth, packed, begin, depth, targets, row * columns + at)
+            at += size
+        elif last - at >= half:
+            _row_half(operand, row * depth, packed, begin, depth, targets, row * columns + at)
+            at += half
+        else:
+            for k in range(len(packed)):
+                _edge(operand, row * depth, depth, 1, 1, packed[k], begin, depth, targets[k],
+                      row * columns + at, columns, last - at, False)  # fmt: skip
+            at = last
+
+
+@driver
+def _row_sum(part: Part, operands: Any, row: int, packed: Any, target: Array) -> None:
+    """Multiply one row of each operand with the part's units, and sum the products."""
+    columns, size, half = target.shape[1], WIDTHS[target.itemsize], HALVES[target.itemsize]
+    at, last = first_unit(part, target), last_unit(part, target)
+    while at < last:
+        within, run, to = at % size, at // size, row * columns + at
+        if within or last - at < size:
+            if last - at >= half:
+                _sum_half(operands, row, packed, run, within, target, to)
+                at += half
+                continue
+            for k in range(len(packed)):
+                depth = operands[k].shape[1]
+                _edge(operands[k], row * depth, depth, 1, 1, packed[k], run * size * depth + within,
+                      depth, target, to, columns, last - at, k > 0)  # fmt: skip
+            at = last
+        elif last - at >= 4 * size:
+            _sum_four(operands, row, packed, run, within, target, to)
+            at += 4 * size
+        elif last - at >= 2 * size:
+            _sum_two(operands, row, packed, run, within, target, to)
+            at += 2 * size
+        else:
+            _sum_one(operands, row, packed, run, within, target, to)
+            at += size
+
+
+@device
+def _alike(arrays: Any) -> bool:
+    """Return whether several arrays, at least two, have one shape."""
+    alike = len(arrays) > 1
+    for k in range(1, len(arrays)):
+        alike &= arrays[k].shape == arrays[0].shape
+    return alike
+
+
+@driver
 def product(
     part: Part, operand: Array, weights: tuple[Array, ...], targets: tuple[Array, ...]
 ) -> None:
     """Compute `targets[k][row] = weights[k] @ operand[row]` for the part's rows and units."""
-    stop = last_row(part, operand)
-    for first in range(first_row(part, operand), stop, _CHUNK):
+    start, stop = first_row(part, operand), last_row(part, operand)
+    if stop - start == 1 and _alike(weights):
+        _row(part, operand, start, weights, targets)
+        return
+    if stop - start == 1:
+        for k in range(len(weights)):
+            _row_sum(part, (operand,), start, (weights[k],), targets[k])
+        return
+    for first in range(start, stop, _CHUNK):
         count = min(_CHUNK, stop - first)
         for k in range(len(weights)):
             _multiply(part, operand, first, count, weights[k], targets[k], False)
@@ -162,8 +225,11 @@ def product_transposed(
 
     The weights are packed transposed.
     """
-    stop = last_row(part, target)
-    for first in range(first_row(part, target), stop, _CHUNK):
+    start, stop = first_row(part, target), last_row(part, target)
+    if stop - start == 1:
+        _row_sum(part, operands, start, weights, target)
+        return
+    for first in range(start, stop, _CHUNK):
         count = min(_CHUNK, stop - first)
         for k in range(len(weights)):
             _multiply(part, operands[k], first, count, weights[k], target, k > 0)

@@ -47,6 +47,7 @@ from gatewright.runtime.cpu.routine import Routine
 from gatewright.runtime.engine import Plan
 
 _build: Any = cgutils
+_types: Any = types
 _WORD, _STATUS = ir.IntType(64), ir.IntType(32)
 _SEATS = native.SEATS
 
@@ -126,7 +127,7 @@ def _outlined(routine: Routine) -> Any:
 
     @intrinsic
     def addresses(typing: Any, part: Any, arguments: Any) -> Any:
-        called = types.Dispatcher(routine).get_call_type(typing, (part, *arguments.types), {})
+        called: Any = _types.Dispatcher(routine).get_call_type(typing, (part, *arguments.types), {})
 
         def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             compiled = routine.overloads[called.args]
@@ -140,7 +141,7 @@ def _outlined(routine: Routine) -> Any:
             found = [builder.ptrtoint(each, _WORD) for each in (code, data)]
             return _build.pack_array(builder, found)
 
-        return types.UniTuple(types.int64, 2)(part, arguments), codegen
+        return _types.UniTuple(types.int64, 2)(part, arguments), codegen
 
     return addresses
 
@@ -156,7 +157,7 @@ def _borrowed(context: Any, builder: Any, kind: Any, value: Any) -> Any:
         array.meminfo = _build.get_null_value(array.meminfo.type)
         array.parent = _build.get_null_value(array.parent.type)
         return array._getvalue()
-    if isinstance(kind, types.BaseTuple):
+    if isinstance(kind, _types.BaseTuple):
         for number, inner in enumerate(kind):
             within = builder.extract_value(value, number)
             within = _borrowed(context, builder, inner, within)
@@ -198,7 +199,7 @@ _run: Any = _run_part
 
 
 @driver
-def _hand_out(team: Any, threads: int, code: int, data: int) -> int:
+def _hand_out(team: Any, threads: int, code: int, data: int) -> Any:
     """Run all parts, by the addresses of their code and its arguments; return how many failed."""
     if _SEATS and threads > 1:
         _sit_first(team)
