@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from gatewright.runtime.cpu.compiled import device, driver
-from gatewright.runtime.cpu.moves import clear, copy
+from gatewright.runtime.cpu.moves import LANES, clear, copy, mover
 from gatewright.runtime.cpu.parts import (
     HALVES,
     WIDTHS,
@@ -37,6 +37,8 @@ _DEPTH = 128
 _LINE = 16
 # Rows of a weight gradient whose operand, `_DEPTH` deep, stays in that cache beside a run.
 _GROUP = 4 * TALL
+# By the size of a number: how many of them are moved for that, in whole vectors.
+_SPANS = tuple(-(-_GROUP // max(lanes, 1)) * lanes for lanes in LANES)
 
 
 def _strips(vectors: int) -> Any:
@@ -69,6 +71,7 @@ def _strips(vectors: int) -> Any:
 
 
 _wide, _half = _strips(WIDE), _strips(HALF)
+_move_run, _move_group = mover(WIDTHS), mover(_SPANS)
 _row_wide, _row_half = row_tile(WIDE), row_tile(HALF)
 _sum_four, _sum_two = row_sum_tile(4, WIDE), row_sum_tile(2, WIDE)
 _sum_one, _sum_half = row_sum_tile(1, WIDE), row_sum_tile(1, HALF)
@@ -242,7 +245,8 @@ def outer(
     """Compute `targets[k] = sum over rows of lefts[k][row] outer right[row]` for a part, or add it.
 
     Rows are added from the last to the first, one by one: a sequence gives the same bits in
-    however many chunks it comes, the last one first.
+    however many chunks it comes, the last one first. A part has a share of the blocks of all
+    targets together, as one target alone would rarely divide.
     """
     rows, columns = right.shape
     size = WIDTHS[right.itemsize]
@@ -250,35 +254,44 @@ def outer(
     # A vector that straddles two cache lines takes two loads: the runs begin on a line.
     packed = np.empty(runs * _DEPTH * size + _LINE, right.dtype)
     start_at = -(packed.ctypes.data // right.itemsize) % _LINE
-    group = np.empty(_DEPTH * _GROUP, right.dtype)
-    for k in range(len(targets) if rows == 0 and not more else 0):
-        height = targets[k].shape[0]
-        targets[k][_first_tall(part, height) : _last_tall(part, height)] = 0
+    group = np.empty(_DEPTH * _GROUP + _LINE, right.dtype)
+    blocks = 0
+    for k in range(len(targets)):
+        blocks += _blocks(targets[k])
+    first_block, last_block = part[0] * blocks // part[1], (part[0] + 1) * blocks // part[1]
+    if rows == 0 and not more:
+        before = 0
+        for k in range(len(targets)):
+            height = targets[k].shape[0]
+            start, stop = _within(first_block - before, height), _within(last_block - before, height)
+            targets[k][start:stop] = 0
+            before += _blocks(targets[k])
     for last in range(rows, 0, -_DEPTH):
         depth = min(_DEPTH, last)
         _pack_rows(right, last, depth, packed, start_at)
+        before = 0
         for k in range(len(targets)):
             left, target = lefts[k], targets[k]
             height = target.shape[0]
-            stop = _last_tall(part, height)
-            for m in range(_first_tall(part, height), stop, _GROUP):
+            start, stop = _within(first_block - before, height), _within(last_block - before, height)
+            before += _blocks(target)
+            for m in range(start, stop, _GROUP):
                 count = min(_GROUP, stop - m)
                 _pack_lefts(left, last, depth, m, count, group)
                 _columns(group, 0, 1, _GROUP, count, packed, start_at, _DEPTH * size, depth,
                          target, m * columns, columns, 0, columns, more or last < rows)  # fmt: skip
 
 
-@driver
-def _first_tall(part: Part, height: int) -> int:
-    """Return the first row of a weight gradient that a part sums, a multiple of a tile's rows."""
-    blocks = (height + TALL - 1) // TALL
-    return min(height, part[0] * blocks // part[1] * TALL)
+@device
+def _blocks(target: Array) -> int:
+    """Return how many blocks of a tile's rows a weight gradient has."""
+    return (target.shape[0] + TALL - 1) // TALL
 
 
-@driver
-def _last_tall(part: Part, height: int) -> int:
-    blocks = (height + TALL - 1) // TALL
-    return min(height, (part[0] + 1) * blocks // part[1] * TALL)
+@device
+def _within(block: int, height: int) -> int:
+    """Return the row that a block begins with, or the nearest one there is."""
+    return min(height, max(0, block * TALL))
 
 
 @driver
@@ -288,12 +301,13 @@ def _pack_rows(source: Array, last: int, depth: int, packed: Array, start_at: in
     numbers = source.reshape(source.size)
     for k in range(depth):
         row = (last - 1 - k) * columns
-        for run in range((columns + size - 1) // size):
-            valid = min(size, columns - run * size)
-            to = start_at + (run * _DEPTH + k) * size
-            copy(numbers, row + run * size, packed, to, valid)
-            if valid < size:
-                clear(packed, to + valid, size - valid)
+        whole = columns // size
+        for run in range(whole):
+            _move_run(numbers, row + run * size, packed, start_at + (run * _DEPTH + k) * size)
+        if whole * size < columns:
+            to, valid = start_at + (whole * _DEPTH + k) * size, columns - whole * size
+            copy(numbers, row + whole * size, packed, to, valid)
+            clear(packed, to + valid, size - valid)
 
 
 @driver
@@ -304,4 +318,9 @@ def _pack_lefts(  # type: ignore[no-untyped-def]
     columns = source.shape[1]
     numbers = source.reshape(source.size)
     for k in range(depth):
-        copy(numbers, (last - 1 - k) * columns + first, packed, k * _GROUP, count)
+        at = (last - 1 - k) * columns + first
+        if at + _SPANS[source.itemsize] <= numbers.size:
+            # More than is wanted: the next row overwrites it.
+            _move_group(numbers, at, packed, k * _GROUP)
+        else:
+            copy(numbers, at, packed, k * _GROUP, count)
