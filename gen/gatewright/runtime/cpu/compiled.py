@@ -33,18 +33,18 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-def _decorator(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+def decorator(kind: type[Routine] = Routine, **options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Return a decorator that compiles a function with some options besides those of all."""
 
     def compiled(function: Callable[..., Any]) -> Any:
         if _settings.DISABLE_JIT:
             return function
-        return Routine(function, targetoptions={**OPTIONS, **options})
+        return kind(function, targetoptions={**OPTIONS, **options})
 
     return compiled
 
 
-device = _decorator(forceinline=True)
-driver = _decorator()
-rows = _decorator(noalias=True)
+device = decorator(forceinline=True)
+plain = decorator()
+rows = decorator(noalias=True)
 units = rows

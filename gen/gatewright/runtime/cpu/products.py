@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewright.runtime.cpu.compiled import device, driver
+from gatewright.runtime.cpu.compiled import device, plain
 from gatewright.runtime.cpu.moves import LANES, clear, copy, mover
 from gatewright.runtime.cpu.parts import (
     HALVES,
@@ -27,6 +27,7 @@ from gatewright.runtime.cpu.parts import (
     last_unit,
 )
 from gatewright.runtime.cpu.row_tiles import row_sum_tile, row_tile
+from gatewright.runtime.cpu.team import driver
 from gatewright.runtime.cpu.tiles import HALF, TALL, WIDE, tile
 
 Array = Any
@@ -45,7 +46,7 @@ def _strips(vectors: int) -> Any:
     """Return a function that multiplies some rows with so many vectors of a run."""
     six, four, three, two, one = (tile(rows, vectors) for rows in (TALL, 4, 3, 2, 1))
 
-    @driver
+    @plain
     def strip(a, ia, row_step, depth_step, rows, b, ib, depth, c, ic, c_step, add):  # type: ignore[no-untyped-def]
         row = 0
         while rows - row >= TALL:
@@ -77,7 +78,7 @@ _sum_four, _sum_two = row_sum_tile(4, WIDE), row_sum_tile(2, WIDE)
 _sum_one, _sum_half = row_sum_tile(1, WIDE), row_sum_tile(1, HALF)
 
 
-@driver
+@plain
 def _edge(a, ia, row_step, depth_step, rows, b, ib, depth, c, ic, c_step, columns, add):  # type: ignore[no-untyped-def]
     """Multiply some rows with the first columns of half a run, where the target ends inside it."""
     size = HALVES[c.itemsize]
@@ -97,7 +98,7 @@ def _edge(a, ia, row_step, depth_step, rows, b, ib, depth, c, ic, c_step, column
                 flat[ic + (row + r) * c_step + column] = aside[r, column]
 
 
-@driver
+@plain
 def _columns(  # type: ignore[no-untyped-def]
     a, ia, row_step, depth_step, rows, b, ib, stride, depth, c, ic, c_step, first, last, add
 ):
@@ -131,7 +132,7 @@ def _columns(  # type: ignore[no-untyped-def]
         at += size if count == size else half
 
 
-@driver
+@plain
 def _multiply(
     part: Part, operand: Array, first: int, count: int, packed: Array, target: Array, add: bool
 ) -> None:
@@ -142,7 +143,7 @@ def _multiply(
              add)  # fmt: skip
 
 
-@driver
+@plain
 def _row(part: Part, operand: Array, row: int, packed: Any, targets: Any) -> None:
     """Multiply one row with the part's units of several operands of the same shape."""
     depth, columns = operand.shape[1], targets[0].shape[1]
@@ -164,7 +165,7 @@ def _row(part: Part, operand: Array, row: int, packed: Any, targets: Any) -> Non
             at = last
 
 
-@driver
+@plain
 def _row_sum(part: Part, operands: Any, row: int, packed: Any, target: Array) -> None:
     """Multiply one row of each operand with the part's units, and sum the products."""
     columns, size, half = target.shape[1], WIDTHS[target.itemsize], HALVES[target.itemsize]
@@ -263,7 +264,10 @@ def outer(
         before = 0
         for k in range(len(targets)):
             height = targets[k].shape[0]
-            start, stop = _within(first_block - before, height), _within(last_block - before, height)
+            start, stop = (
+                _within(first_block - before, height),
+                _within(last_block - before, height),
+            )
             targets[k][start:stop] = 0
             before += _blocks(targets[k])
     for last in range(rows, 0, -_DEPTH):
@@ -273,7 +277,10 @@ def outer(
         for k in range(len(targets)):
             left, target = lefts[k], targets[k]
             height = target.shape[0]
-            start, stop = _within(first_block - before, height), _within(last_block - before, height)
+            start, stop = (
+                _within(first_block - before, height),
+                _within(last_block - before, height),
+            )
             before += _blocks(target)
             for m in range(start, stop, _GROUP):
                 count = min(_GROUP, stop - m)
@@ -294,7 +301,7 @@ def _within(block: int, height: int) -> int:
     return min(height, max(0, block * TALL))
 
 
-@driver
+@plain
 def _pack_rows(source: Array, last: int, depth: int, packed: Array, start_at: int) -> None:
     """Pack the `depth` rows of an array before row `last`, the last one first, in runs."""
     columns, size = source.shape[1], WIDTHS[source.itemsize]
@@ -310,7 +317,7 @@ def _pack_rows(source: Array, last: int, depth: int, packed: Array, start_at: in
             clear(packed, to + valid, size - valid)
 
 
-@driver
+@plain
 def _pack_lefts(  # type: ignore[no-untyped-def]
     source, last, depth, first, count, packed
 ):

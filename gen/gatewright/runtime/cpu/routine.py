@@ -78,22 +78,28 @@ def _inlined_context(context: Any) -> Any:
 class _Compiler(_Steps):  # type: ignore[misc]
     """Compiles for Python, or for the function that is being compiled."""
 
+    outer_context: Any
+
     def _compile_core(self, args: Any, return_type: Any) -> Any:
-        if not _inside():
-            return super()._compile_core(args, return_type)
         flags = _compiler.Flags()
         self.targetdescr.options.parse_as_flags(flags, self.targetoptions)
-        flags.no_cpython_wrapper = True
         context = self.targetdescr.target_context
+        library = None
+        if _inside():
+            flags.no_cpython_wrapper = True
+            library = _InlinedLibrary(context.codegen(), self.py_func.__qualname__)
+            context = _inlined_context(context)
+        else:
+            context = self.outer_context(context)
         return _compiler.compile_extra(
             self.targetdescr.typing_context,
-            _inlined_context(context),
+            context,
             self.py_func,
             args=args,
             return_type=return_type,
             flags=flags,
             locals=self.locals,
-            library=_InlinedLibrary(context.codegen(), self.py_func.__qualname__),
+            library=library,
             pipeline_class=self.pipeline_class,
         )
 
@@ -110,21 +116,19 @@ class _Outermost(RoutineCache):
 
 
 class Routine(_Parent):  # type: ignore[misc]
-    """A function that compiles itself for the types it is called with.
+    """A function that compiles itself for the types it is called with."""
 
-    One that is made for another, its `owner`, is kept on disk under the owner's name and text.
-    """
-
-    def __init__(
-        self, py_func: Any, locals: Any = None, targetoptions: Any = None, owner: Any = None
-    ) -> None:
+    def __init__(self, py_func: Any, locals: Any = None, targetoptions: Any = None) -> None:
         super().__init__(py_func, locals or {}, targetoptions or {})
         self._compiler = _Compiler(
             py_func, self.targetdescr, self.targetoptions, self.locals, _compiler.Compiler
         )
-        self._named = py_func if owner is None else owner.py_func
-        kept = self.targetoptions if owner is None else {**self.targetoptions, "owned": True}
-        self._cache = _Outermost(self._named, kept)
+        self._compiler.outer_context = self.outer_context
+        self._cache = _Outermost(py_func, self.targetoptions)
+
+    def outer_context(self, context: Any) -> Any:
+        """Return the target context that compiles this function for Python."""
+        return context
 
     def add_overload(self, compiled: Any) -> None:
         """Make a compiled form known, to Python only if Python can call it."""
@@ -143,7 +147,7 @@ class Routine(_Parent):  # type: ignore[misc]
         """
         if _inside():
             return super().compile(signature)
-        with global_compiler_lock, importable(self._named):
+        with global_compiler_lock, importable(self.py_func):
             types = tuple(_signatures.normalize_signature(signature)[0])
             found = self.overloads.get(types)
             if found is not None and isinstance(found.library, _InlinedLibrary):

@@ -1,9 +1,10 @@
 """A team of threads that compiled code hands its parts to, and that sleep in between.
 
-`entry(routine)` is a routine that Python calls once for all parts: it hands the address of
-the routine and of the arguments to every worker and runs part 0 itself. A worker takes a place on
-a processor of its own, runs its part, and waits for the next: it spins for a while, as a training
-loop comes back soon, and then asks the operating system to wake it.
+A `driver` is a routine that begins with a part. Called by Python for one part, it runs that; for
+the part with index `EVERYONE`, it hands the addresses of its code and of its arguments to every
+worker of a team and runs part 0 itself. A worker takes a place on a processor of its own, runs its
+part, and waits for the next: it spins for a while, as a training loop comes back soon, and then
+asks the operating system to wake it.
 
 Why not threads that Python hands jobs to (`threads.py`, which serves where this cannot): each would
 need the interpreter lock and unpack all arguments for itself, one after the other. That took as
@@ -17,18 +18,20 @@ and the caller stays where it is only while the run lasts.
 
 from __future__ import annotations
 
+import copy
 import threading
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
+from numba.core import callconv, callwrapper, cgutils
 from numba.extending import intrinsic
 
 from gatewright.runtime.cpu import native
-from gatewright.runtime.cpu.compiled import OPTIONS, device, driver
+from gatewright.runtime.cpu.compiled import decorator, device, plain
 from gatewright.runtime.cpu.native import (
     allow,
     allowed,
@@ -42,50 +45,58 @@ from gatewright.runtime.cpu.native import (
     wake,
     yield_processor,
 )
-from gatewright.runtime.cpu.parts import SPINS
+from gatewright.runtime.cpu.parts import LINE, SPINS
 from gatewright.runtime.cpu.routine import Routine
 from gatewright.runtime.engine import Plan
 
 _build: Any = cgutils
 _types: Any = types
+_calls: Any = callconv
+_wrapper: Any = callwrapper.PyCallWrapper
 _WORD, _STATUS = ir.IntType(64), ir.IntType(32)
 _SEATS = native.SEATS
 
-# The numbers of a team, in rows of two cache lines. The first rows are sets of processors, a bit
-# each: those taken by the run, and those allowed. Then every thread has a row for a set it moves
-# to, and one for its state and its job.
-_ROW = 16
+# The index of a part that stands for all parts.
+EVERYONE = -1
+# The numbers of a team, in rows of two cache lines: first the counters of `meet`, among them where
+# the other rows begin. Those are sets of processors, a bit each, taken by the run and allowed, and
+# for every thread a set that it moves to, and its state and job.
+_ROW = LINE
 _BYTES = 8 * _ROW
-_TAKEN, _ALLOWED, _FIRST = 0, _ROW, 2 * _ROW
-_STATE, _CODE, _DATA, _FAILED = range(4)
+_BEGIN, _STATE, _CODE, _DATA, _FAILED = 1, 0, 1, 2, 3
 _IDLE, _BUSY, _ASLEEP, _STOP = range(4)
 # How often a worker looks for its next job before it sleeps: about half a millisecond.
 _LINGER = 20_000
 
 
 @device
-def _mask(index: int) -> int:
+def _taken(team: Any) -> int:
+    """Return where the row of the processors begins that are taken."""
+    return team[_BEGIN]  # type: ignore[no-any-return]
+
+
+@device
+def _allowed(team: Any) -> int:
+    """Return where the row of the processors begins that are allowed."""
+    return team[_BEGIN] + _ROW  # type: ignore[no-any-return]
+
+
+@device
+def _mask(team: Any, index: int) -> int:
     """Return where the row of a thread's set of processors begins."""
-    return _FIRST + 2 * index * _ROW
+    return team[_BEGIN] + (2 + 2 * index) * _ROW  # type: ignore[no-any-return]
 
 
 @device
-def _slot(index: int) -> int:
+def _slot(team: Any, index: int) -> int:
     """Return where the row of a thread's state begins."""
-    return _FIRST + (2 * index + 1) * _ROW
+    return team[_BEGIN] + (3 + 2 * index) * _ROW  # type: ignore[no-any-return]
 
 
 @device
-def _move(team: Any, index: int, place: int) -> None:
-    """Let the calling thread run on one processor alone, or on all free ones if there is none."""
-    mask = _mask(index)
-    for word in range(_ROW):
-        team[mask + word] = team[_ALLOWED + word] & ~read(team, word)
-    if place >= 0:
-        for word in range(_ROW):
-            team[mask + word] = 0
-        team[mask + place // 64] = np.int64(1) << np.int64(place % 64)
-    allow(team, mask, _BYTES)
+def _free(team: Any, word: int) -> int:
+    """Return the processors of a word of bits that are allowed and not taken."""
+    return team[_allowed(team) + word] & ~read(team, _taken(team) + word)  # type: ignore[no-any-return]
 
 
 @device
@@ -93,93 +104,34 @@ def _take(team: Any) -> bool:
     """Take the processor that the calling thread is on; return whether it was free."""
     place = processor()
     bit = np.int64(1) << np.int64(place % 64)
-    return not set_bits(team, place // 64, bit) & bit
+    return not set_bits(team, _taken(team) + place // 64, bit) & bit
 
 
 @device
 def _sit_first(team: Any) -> None:
     """Give the calling thread of a run its processor, before all others."""
     for word in range(_ROW):
-        team[_TAKEN + word] = 0
-        team[_ALLOWED + word] = 0
-    if allowed(team, _ALLOWED, _BYTES) >= 0:
+        team[_taken(team) + word] = team[_allowed(team) + word] = 0
+    if allowed(team, _allowed(team), _BYTES) >= 0:
+        place, mask = processor(), _mask(team, 0)
+        for word in range(_ROW):
+            team[mask + word] = 0
+        team[mask + place // 64] = np.int64(1) << np.int64(place % 64)
+        allow(team, mask, _BYTES)
         _take(team)
-        _move(team, 0, processor())
 
 
 @device
 def _sit(team: Any, index: int) -> None:
     """Give a worker a processor that no other thread of the run is on, if there is one."""
     if not _take(team):
-        free = 0
+        mask, found = _mask(team, index), 0
         for word in range(_ROW):
-            free |= team[_ALLOWED + word] & ~read(team, word)
-        if free:
-            _move(team, index, -1)
+            team[mask + word] = _free(team, word)
+            found |= team[mask + word]
+        if found:
+            allow(team, mask, _BYTES)
             _take(team)
-
-
-def _outlined(routine: Routine) -> Any:
-    """Return what gives the addresses of code that runs one part of a routine, and its arguments.
-
-    The arguments lie in the frame of the function that calls it.
-    """
-
-    @intrinsic
-    def addresses(typing: Any, part: Any, arguments: Any) -> Any:
-        called: Any = _types.Dispatcher(routine).get_call_type(typing, (part, *arguments.types), {})
-
-        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            compiled = routine.overloads[called.args]
-            context.add_linking_libs([compiled.library])
-            given = [values[0], *_build.unpack_tuple(builder, values[1])]
-            frame = ir.LiteralStructType([value.type for value in given])
-            data = _build.alloca_once(builder, frame)
-            for number, value in enumerate(given):
-                builder.store(value, _build.gep_inbounds(builder, data, 0, number))
-            code = _code(context, builder.module, compiled.fndesc, called, frame)
-            found = [builder.ptrtoint(each, _WORD) for each in (code, data)]
-            return _build.pack_array(builder, found)
-
-        return _types.UniTuple(types.int64, 2)(part, arguments), codegen
-
-    return addresses
-
-
-def _borrowed(context: Any, builder: Any, kind: Any, value: Any) -> Any:
-    """Return a value whose arrays nobody counts references to.
-
-    The caller holds them while the run lasts, and counters that all threads write to would cost
-    more than a product.
-    """
-    if isinstance(kind, types.Array):
-        array = _build.create_struct_proxy(kind)(context, builder, value)
-        array.meminfo = _build.get_null_value(array.meminfo.type)
-        array.parent = _build.get_null_value(array.parent.type)
-        return array._getvalue()
-    if isinstance(kind, _types.BaseTuple):
-        for number, inner in enumerate(kind):
-            within = builder.extract_value(value, number)
-            within = _borrowed(context, builder, inner, within)
-            value = builder.insert_value(value, within, number)
-    return value
-
-
-def _code(context: Any, module: Any, descriptor: Any, inner: Any, frame: Any) -> Any:
-    """Return a function of a pointer to a frame and a part's index that returns 0 for success."""
-    shape = ir.FunctionType(_STATUS, [frame.as_pointer(), _WORD])
-    code = ir.Function(module, shape, module.get_unique_name("part"))
-    code.linkage = "internal"
-    builder = ir.IRBuilder(code.append_basic_block())
-    place, index = code.args
-    values = []
-    for number, kind in enumerate(inner.args):
-        value = builder.load(_build.gep_inbounds(builder, place, 0, number))
-        values.append(_borrowed(context, builder, kind, value))
-    values[0] = builder.insert_value(values[0], index, 0)
-    status, _ = context.call_internal_no_propagate(builder, descriptor, inner, values)
-    builder.ret(builder.select(status.is_error, _STATUS(1), _STATUS(0)))
-    return code
 
 
 @intrinsic
@@ -198,34 +150,38 @@ def _run_part(typing: Any, code: Any, data: Any, index: Any) -> Any:
 _run: Any = _run_part
 
 
-@driver
-def _hand_out(team: Any, threads: int, code: int, data: int) -> Any:
-    """Run all parts, by the addresses of their code and its arguments; return how many failed."""
-    if _SEATS and threads > 1:
+@plain
+def _hand_out(code: int, data: int, index: int, threads: int, team: Any) -> Any:
+    """Run one part or all, by the addresses of code and arguments; return how many failed."""
+    if index != EVERYONE or threads == 1:
+        return _run(code, data, max(index, 0))
+    for thread in range(threads + 1):
+        team[thread * LINE] = 0
+    if _SEATS:
         _sit_first(team)
     for index in range(1, threads):
-        slot = _slot(index)
+        slot = _slot(team, index)
         team[slot + _CODE], team[slot + _DATA], team[slot + _FAILED] = code, data, 0
         if exchange(team, slot, _BUSY) == _ASLEEP:
             wake(team, slot)
     failed = _run(code, data, 0)
     for index in range(1, threads):
-        slot = _slot(index)
+        slot = _slot(team, index)
         spins = 0
         while read(team, slot) == _BUSY:
             spins += 1
             if spins > SPINS:
                 yield_processor()
         failed += team[slot + _FAILED]
-    if _SEATS and threads > 1:
-        allow(team, _ALLOWED, _BYTES)
+    if _SEATS:
+        allow(team, _allowed(team), _BYTES)
     return failed
 
 
-@driver
+@plain
 def _serve(team: Any, index: int) -> None:
     """Run the parts that are handed to a worker until it is told to stop."""
-    slot = _slot(index)
+    slot = _slot(team, index)
     while True:
         spins = 0
         while read(team, slot) == _IDLE:
@@ -242,17 +198,114 @@ def _serve(team: Any, index: int) -> None:
         exchange(team, slot, _IDLE)
 
 
-@lru_cache(1024)
-def entry(routine: Routine) -> Any:
-    """Return the routine that runs all parts of one: `(team, part 0, *arguments)` -> failures."""
+def _borrowed(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+    """Return a value whose arrays nobody counts references to.
 
-    addresses = _outlined(routine)
+    Python holds them while the call lasts, and counters that all threads write to would cost more
+    than a product.
+    """
+    if isinstance(kind, _types.Array):
+        array = _build.create_struct_proxy(kind)(context, builder, value)
+        array.meminfo = _build.get_null_value(array.meminfo.type)
+        array.parent = _build.get_null_value(array.parent.type)
+        return array._getvalue()
+    if isinstance(kind, _types.BaseTuple):
+        for number, inner in enumerate(kind):
+            within = builder.extract_value(value, number)
+            within = _borrowed(context, builder, inner, within)
+            value = builder.insert_value(value, within, number)
+    return value
 
-    def everyone(team, part, *arguments):  # type: ignore[no-untyped-def]
-        code, data = addresses(part, arguments)
-        return _hand_out(team, part[1], code, data)
 
-    return Routine(everyone, targetoptions=OPTIONS, owner=routine)
+def _one_part(context: Any, module: Any, descriptor: Any, inner: Any, frame: Any) -> Any:
+    """Return a function of a pointer to a frame and a part's index that returns 0 for success."""
+    shape = ir.FunctionType(_STATUS, [frame.as_pointer(), _WORD])
+    code = ir.Function(module, shape, module.get_unique_name("part"))
+    code.linkage = "internal"
+    builder = ir.IRBuilder(code.append_basic_block())
+    place, index = code.args
+    raw = [
+        builder.load(_build.gep_inbounds(builder, place, 0, number))
+        for number in range(len(frame.elements))
+    ]
+    packer = context.get_arg_packer(descriptor.argtypes)
+    values = [
+        _borrowed(context, builder, kind, value)
+        for kind, value in zip(
+            descriptor.argtypes, packer.from_arguments(builder, tuple(raw)), strict=True
+        )
+    ]
+    values[0] = builder.insert_value(values[0], index, 0)
+    status, _ = context.call_conv.call_function(
+        builder, inner, descriptor.restype, descriptor.argtypes, values
+    )
+    builder.ret(builder.select(status.is_error, _STATUS(1), _STATUS(0)))
+    return code
+
+
+def _handing(context: Any, library: Any, module: Any, descriptor: Any, inner: Any) -> Any:
+    """Return a function like `inner` that runs one part, or hands out all of them.
+
+    Its arguments lie in its own frame, one number or pointer each, for all parts to read.
+    """
+    found = ir.Function(module, inner.function_type, f"{descriptor.llvm_func_name}.parts")
+    builder = ir.IRBuilder(found.append_basic_block())
+    raw = context.call_conv.get_arguments(found)
+    frame = ir.LiteralStructType([argument.type for argument in raw])
+    data = _build.alloca_once(builder, frame)
+    for number, argument in enumerate(raw):
+        builder.store(argument, _build.gep_inbounds(builder, data, 0, number))
+    code = _one_part(context, module, descriptor, inner, frame)
+    packer = context.get_arg_packer(descriptor.argtypes)
+    part = packer.from_arguments(builder, tuple(raw))[0]
+    index, count, _, shared = [builder.extract_value(part, number) for number in range(4)]
+    kinds = (_types.int64, _types.int64, _types.int64, _types.int64, descriptor.argtypes[0][3])
+    _hand_out.compile(kinds)
+    called = _hand_out.overloads[kinds]
+    library.add_linking_library(called.library)
+    addresses = [builder.ptrtoint(each, _WORD) for each in (code, data)]
+    status, failed = context.call_internal_no_propagate(
+        builder, called.fndesc, called.signature, [*addresses, index, count, shared]
+    )
+    wrong = builder.or_(status.is_error, builder.icmp_signed("!=", failed, failed.type(0)))
+    with builder.if_then(wrong, likely=False):
+        message = ("a part of this run failed, most likely for want of memory",)
+        context.call_conv.return_user_exc(builder, MemoryError, message)
+    builder.store(_build.get_null_value(found.args[0].type.pointee), found.args[0])
+    context.call_conv._return_errcode_raw(builder, _calls.RETCODE_NONE)
+    return found
+
+
+@cache
+def _handing_context(context: Any) -> Any:
+    """Return a target context whose wrappers for Python call what hands out parts."""
+
+    def create_wrapper(
+        library: Any, descriptor: Any, environment: Any, helper: Any, release_gil: bool = False
+    ) -> None:
+        module = context.create_module("wrapper")
+        kind = context.call_conv.get_function_type(descriptor.restype, descriptor.argtypes)
+        inner = ir.Function(module, kind, descriptor.llvm_func_name)
+        called = _handing(context, library, module, descriptor, inner)
+        _wrapper(
+            context, module, called, descriptor, environment, helper, release_gil=release_gil
+        ).build()
+        library.add_ir_module(module)
+
+    found = copy.copy(context)
+    found.create_cpython_wrapper = create_wrapper
+    return found
+
+
+class _PartRoutine(Routine):
+    """A routine that begins with a part, and can hand out all parts of a run."""
+
+    def outer_context(self, context: Any) -> Any:
+        """Return the target context whose wrapper hands out parts."""
+        return _handing_context(context)
+
+
+driver = decorator(kind=_PartRoutine)
 
 
 class Team:
@@ -260,7 +313,9 @@ class Team:
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self._numbers = np.zeros(_FIRST + 2 * threads * _ROW, np.int64)
+        self._begin = (threads + 1) * LINE
+        self._numbers = np.zeros(self._begin + (2 + 2 * threads) * _ROW, np.int64)
+        self._numbers[_BEGIN] = self._begin
         self._workers = [
             threading.Thread(
                 target=_serve, args=(self._numbers, index), daemon=True, name="gatewright"
@@ -270,19 +325,17 @@ class Team:
         for worker in self._workers:
             worker.start()
 
-    def run(self, routine: Routine, plan: Plan, shared: Any, arguments: Any) -> None:
+    def run(self, driver: Callable[..., Any], plan: Plan, arguments: Sequence[Any]) -> None:
         """Run all parts of a plan with at most this many threads.
 
         Raises MemoryError if a part failed: compiled code fails for nothing else.
         """
-        part = (0, plan.threads, int(plan.by_units), shared)
-        if entry(routine)(self._numbers, part, *arguments):
-            raise MemoryError("a thread of this run could not get the memory it needed")
+        driver((EVERYONE, plan.threads, int(plan.by_units), self._numbers), *arguments)
 
     def stop(self) -> None:
         """Let all workers end."""
         for index in range(1, self.threads):
-            place = _FIRST + (2 * index + 1) * _ROW + _STATE
+            place = self._begin + (3 + 2 * index) * _ROW + _STATE
             self._numbers[place] = _STOP
             native.wake_from_python(self._numbers, place)
         for worker in self._workers:

@@ -65,11 +65,11 @@ class _Pool:
 
     def run(self, function: Callable[..., Any], plan: Plan, arguments: Sequence[Any]) -> None:
         if plan.threads == 1 or not self.free.acquire(blocking=False):
-            _alone(function, plan, arguments)
+            function((0, 1, int(plan.by_units), new_shared(1)), *arguments)
             return
         try:
             if TEAMS and isinstance(function, Routine):
-                self._team(plan.threads).run(function, plan, new_shared(plan.threads), arguments)
+                self._team(plan.threads).run(function, plan, arguments)
             else:
                 self._run(function, plan, arguments)
         finally:
@@ -104,16 +104,7 @@ class _Pool:
             raise errors[0]
 
 
-def _alone(function: Callable[..., Any], plan: Plan, arguments: Sequence[Any]) -> None:
-    """Run everything in the calling thread."""
-    if TEAMS and isinstance(function, Routine):
-        _nobody.run(function, Plan(1, plan.by_units, plan.chunk, ""), new_shared(1), arguments)
-    else:
-        function((0, 1, int(plan.by_units), new_shared(1)), *arguments)
-
-
 _pool = _Pool()
-_nobody = Team(1)
 
 
 def _forget_pool() -> None:
