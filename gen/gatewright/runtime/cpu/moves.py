@@ -1,7 +1,7 @@
 """Moves of numbers into packed operands: copies and transpositions of blocks, in vector code.
 
-`copy` moves numbers that lie side by side, a `mover` some vectors of them, `turn` a square of as many rows as a vector has
-numbers, so that its columns become rows.
+`copy` moves numbers that lie side by side, a `mover` some vectors of them, `turn` a square of as
+many rows as a vector has numbers, so that its columns become rows.
 
 Why not loops alone: a transposition by single numbers takes as long as several time steps of a
 batch of one.
@@ -36,7 +36,8 @@ def copy(source: Any, at: int, target: Any, to: int, count: int) -> None:
 def mover(numbers: tuple[int, ...]) -> Any:
     """Return what copies a known count of numbers: `(source, at, target, to)`.
 
-    The count is given by the size of a number in bytes, and rounded up to whole vectors. Why beside `copy`: a loop with a length to be found out takes longer than a run to move.
+    The count is given by the size of a number in bytes, and rounded up to whole vectors. Why beside
+    `copy`: a loop with a length to be found out takes longer than a run to move.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

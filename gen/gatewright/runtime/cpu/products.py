@@ -38,6 +38,8 @@ _DEPTH = 128
 _LINE = 16
 # Rows of a weight gradient whose operand, `_DEPTH` deep, stays in that cache beside a run.
 _GROUP = 4 * TALL
+# How many runs a single row is multiplied with at once.
+RUNS = 4
 # By the size of a number: how many of them are moved for that, in whole vectors.
 _SPANS = tuple(-(-_GROUP // max(lanes, 1)) * lanes for lanes in LANES)
 
@@ -73,9 +75,9 @@ def _strips(vectors: int) -> Any:
 
 _wide, _half = _strips(WIDE), _strips(HALF)
 _move_run, _move_group = mover(WIDTHS), mover(_SPANS)
-_row_wide, _row_half = row_tile(WIDE), row_tile(HALF)
-_sum_four, _sum_two = row_sum_tile(4, WIDE), row_sum_tile(2, WIDE)
-_sum_one, _sum_half = row_sum_tile(1, WIDE), row_sum_tile(1, HALF)
+_row_many, _row_wide, _row_half = row_tile(WIDE, RUNS), row_tile(WIDE), row_tile(HALF)
+_sum_many, _sum_one = row_sum_tile(RUNS, WIDE), row_sum_tile(1, WIDE)
+_sum_half = row_sum_tile(1, HALF)
 
 
 @plain
@@ -148,20 +150,23 @@ def _row(part: Part, operand: Array, row: int, packed: Any, targets: Any) -> Non
     """Multiply one row with the part's units of several operands of the same shape."""
     depth, columns = operand.shape[1], targets[0].shape[1]
     size, half = WIDTHS[operand.itemsize], HALVES[operand.itemsize]
+    many = max(1, RUNS // len(packed)) * size
     at, last = first_unit(part, targets[0]), last_unit(part, targets[0])
     while at < last:
-        within = at % size
-        begin = (at - within) * depth + within
-        if within == 0 and last - at >= size:
-            _row_wide(operand, row * depth, packed, begin, depth, targets, row * columns + at)
+        run, within, left = at // size, at % size, last - at
+        if within == 0 and left >= many:
+            _row_many(operand, row, packed, run, within, targets)
+            at += many
+        elif within == 0 and left >= size:
+            _row_wide(operand, row, packed, run, within, targets)
             at += size
-        elif last - at >= half:
-            _row_half(operand, row * depth, packed, begin, depth, targets, row * columns + at)
+        elif left >= half:
+            _row_half(operand, row, packed, run, within, targets)
             at += half
         else:
             for k in range(len(packed)):
-                _edge(operand, row * depth, depth, 1, 1, packed[k], begin, depth, targets[k],
-                      row * columns + at, columns, last - at, False)  # fmt: skip
+                _edge(operand, row * depth, depth, 1, 1, packed[k], run * size * depth + within,
+                      depth, targets[k], row * columns + at, columns, left, False)  # fmt: skip
             at = last
 
 
@@ -182,12 +187,9 @@ def _row_sum(part: Part, operands: Any, row: int, packed: Any, target: Array) ->
                 _edge(operands[k], row * depth, depth, 1, 1, packed[k], run * size * depth + within,
                       depth, target, to, columns, last - at, k > 0)  # fmt: skip
             at = last
-        elif last - at >= 4 * size:
-            _sum_four(operands, row, packed, run, within, target, to)
-            at += 4 * size
-        elif last - at >= 2 * size:
-            _sum_two(operands, row, packed, run, within, target, to)
-            at += 2 * size
+        elif last - at >= RUNS * size:
+            _sum_many(operands, row, packed, run, within, target, to)
+            at += RUNS * size
         else:
             _sum_one(operands, row, packed, run, within, target, to)
             at += size
@@ -195,8 +197,8 @@ def _row_sum(part: Part, operands: Any, row: int, packed: Any, target: Array) ->
 
 @device
 def _alike(arrays: Any) -> bool:
-    """Return whether several arrays, at least two, have one shape."""
-    alike = len(arrays) > 1
+    """Return whether several arrays have one shape."""
+    alike = True
     for k in range(1, len(arrays)):
         alike &= arrays[k].shape == arrays[0].shape
     return alike
@@ -210,10 +212,6 @@ def product(
     start, stop = first_row(part, operand), last_row(part, operand)
     if stop - start == 1 and _alike(weights):
         _row(part, operand, start, weights, targets)
-        return
-    if stop - start == 1:
-        for k in range(len(weights)):
-            _row_sum(part, (operand,), start, (weights[k],), targets[k])
         return
     for first in range(start, stop, _CHUNK):
         count = min(_CHUNK, stop - first)
@@ -292,7 +290,7 @@ def outer(
 @device
 def _blocks(target: Array) -> int:
     """Return how many blocks of a tile's rows a weight gradient has."""
-    return (target.shape[0] + TALL - 1) // TALL
+    return int(target.shape[0] + TALL - 1) // TALL
 
 
 @device

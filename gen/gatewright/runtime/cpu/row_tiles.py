@@ -20,36 +20,56 @@ _build: Any = cgutils
 _INDEX = ir.IntType(64)
 
 
-def row_tile(vectors: int) -> Any:
+def row_tile(vectors: int, runs: int = 1) -> Any:
     """Return the kernel of one row and `vectors` vectors of a run of each of some operands.
 
-    `row_tile(a, ia, b, ib, depth, c, ic)` computes, for every operand k of the tuples,
-    C_k[v] = sum over j < depth of A[j] * B_k[j * width + v], with A from number `ia` of `a` on,
-    all B_k from `ib` of `b[k]`, and all C_k from `ic` of `c[k]`.
+    `row_tile(a, row, b, first, within, c)` computes, for every operand k of the tuples,
+    C_k[v] = sum over j < depth of A[j] * B_k[j * width + v], where A is row `row` of `a`, B_k run
+    `first` of `b[k]`, `within` numbers into it, and C_k the same columns of row `row` of `c[k]`.
+    With one operand, `runs` runs are multiplied, with several, that many divided by theirs.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        a, ia, b, ib, depth, c, ic = arguments
+        a, row, b, first, within, c = arguments
         kind_a, kind_b, kind_c = signature.args[0], signature.args[2], signature.args[5]
         weights, targets = _build.unpack_tuple(builder, b), _build.unpack_tuple(builder, c)
-        for first in range(0, len(weights), TALL):
-            group = range(first, min(first + TALL, len(weights)))
-            code = TileCode(1, vectors * len(group), vectors, context, builder, kind_a.dtype)
-            row = code.pointer(kind_a, a, ia)
-            packed = [code.pointer(kind_b[k], weights[k], ib) for k in group]
-            starts = [code.pointer(kind_c[k], targets[k], ic) for k in group]
-            sums = code.sum([row], _INDEX(1), packed, depth, code.nothing())
-            code.store(
-                sums, [code.vector_at(p, _INDEX(0), n) for p in starts for n in range(vectors)]
-            )
+        depth = _columns(context, builder, kind_a, a)
+        several = max(1, runs // len(weights))
+        for start in range(0, len(weights), TALL):
+            group = range(start, min(start + TALL, len(weights)))
+            count = len(group) * several
+            code = TileCode(1, vectors * count, vectors, context, builder, kind_a.dtype)
+            size = _INDEX(code.width)
+            left = code.pointer(kind_a, a, builder.mul(row, depth))
+            at = builder.add(builder.mul(first, builder.mul(depth, size)), within)
+            to = builder.add(builder.mul(first, size), within)
+            packed, places = [], []
+            for k in group:
+                begin = code.pointer(kind_b[k], weights[k], at)
+                width = _columns(context, builder, kind_c[k], targets[k])
+                target = code.pointer(
+                    kind_c[k], targets[k], builder.add(builder.mul(row, width), to)
+                )
+                for run in range(several):
+                    step = builder.mul(_INDEX(run * code.width), depth)
+                    packed.append(builder.gep(begin, [step]))
+                    place = builder.gep(target, [_INDEX(run * code.width)])
+                    places += [code.vector_at(place, _INDEX(0), n) for n in range(vectors)]
+            code.store(code.sum([left], _INDEX(1), packed, depth, code.nothing()), places)
         return context.get_dummy_value()
 
     @intrinsic
-    def kernel(typing: Any, a: Any, ia: Any, b: Any, ib: Any, depth: Any, c: Any, ic: Any) -> Any:
+    def kernel(typing: Any, a: Any, row: Any, b: Any, first: Any, within: Any, c: Any) -> Any:
         i = types.intp
-        return types.void(a, i, b, i, i, c, i), generate
+        return types.void(a, i, b, i, i, c), generate
 
     return kernel
+
+
+def _columns(context: Any, builder: Any, kind: Any, array: Any) -> Any:
+    """Return the second dimension of an array."""
+    view = _build.create_struct_proxy(kind)(context, builder, array)
+    return builder.extract_value(view.shape, 1)
 
 
 def row_sum_tile(runs: int, vectors: int) -> Any:
@@ -68,8 +88,7 @@ def row_sum_tile(runs: int, vectors: int) -> Any:
         code = TileCode(1, runs * vectors, vectors, context, builder, kind_c.dtype)
         sums = code.nothing()
         for k in range(len(weights)):
-            view = _build.create_struct_proxy(kind_a[k])(context, builder, lefts[k])
-            depth = builder.extract_value(view.shape, 1)
+            depth = _columns(context, builder, kind_a[k], lefts[k])
             left = code.pointer(kind_a[k], lefts[k], builder.mul(row, depth))
             run = builder.mul(depth, _INDEX(code.width))
             start = builder.add(builder.mul(first, run), within)

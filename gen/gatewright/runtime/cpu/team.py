@@ -24,6 +24,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
+import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -198,6 +199,21 @@ def _serve(team: Any, index: int) -> None:
         exchange(team, slot, _IDLE)
 
 
+_NUMBERS = _types.Array(_types.int64, 1, "C")
+_PART = (_types.int64, _types.int64, _types.int64, _NUMBERS)
+_HANDED = (*[_types.int64] * 4, _NUMBERS)
+_SYMBOL = "gatewright_hand_out"
+
+
+@cache
+def _publish() -> None:
+    """Let compiled code find `_hand_out` by name, so that not every driver takes it in."""
+    _hand_out.compile(_HANDED)
+    compiled = _hand_out.overloads[_HANDED]
+    name = compiled.fndesc.llvm_func_name
+    llvm.add_symbol(_SYMBOL, compiled.library.get_pointer_to_function(name))
+
+
 def _borrowed(context: Any, builder: Any, kind: Any, value: Any) -> Any:
     """Return a value whose arrays nobody counts references to.
 
@@ -243,7 +259,7 @@ def _one_part(context: Any, module: Any, descriptor: Any, inner: Any, frame: Any
     return code
 
 
-def _handing(context: Any, library: Any, module: Any, descriptor: Any, inner: Any) -> Any:
+def _handing(context: Any, module: Any, descriptor: Any, inner: Any) -> Any:
     """Return a function like `inner` that runs one part, or hands out all of them.
 
     Its arguments lie in its own frame, one number or pointer each, for all parts to read.
@@ -259,13 +275,12 @@ def _handing(context: Any, library: Any, module: Any, descriptor: Any, inner: An
     packer = context.get_arg_packer(descriptor.argtypes)
     part = packer.from_arguments(builder, tuple(raw))[0]
     index, count, _, shared = [builder.extract_value(part, number) for number in range(4)]
-    kinds = (_types.int64, _types.int64, _types.int64, _types.int64, descriptor.argtypes[0][3])
-    _hand_out.compile(kinds)
-    called = _hand_out.overloads[kinds]
-    library.add_linking_library(called.library)
+    handing = _hand_out.overloads[_HANDED]
+    kind = context.call_conv.get_function_type(handing.fndesc.restype, handing.fndesc.argtypes)
+    called = _build.get_or_insert_function(module, kind, _SYMBOL)
     addresses = [builder.ptrtoint(each, _WORD) for each in (code, data)]
-    status, failed = context.call_internal_no_propagate(
-        builder, called.fndesc, called.signature, [*addresses, index, count, shared]
+    status, failed = context.call_conv.call_function(
+        builder, called, handing.fndesc.restype, _HANDED, [*addresses, index, count, shared]
     )
     wrong = builder.or_(status.is_error, builder.icmp_signed("!=", failed, failed.type(0)))
     with builder.if_then(wrong, likely=False):
@@ -274,6 +289,10 @@ def _handing(context: Any, library: Any, module: Any, descriptor: Any, inner: An
     builder.store(_build.get_null_value(found.args[0].type.pointee), found.args[0])
     context.call_conv._return_errcode_raw(builder, _calls.RETCODE_NONE)
     return found
+
+
+def _is_part(kind: Any) -> bool:
+    return isinstance(kind, _types.BaseTuple) and kind.types == _PART
 
 
 @cache
@@ -286,7 +305,8 @@ def _handing_context(context: Any) -> Any:
         module = context.create_module("wrapper")
         kind = context.call_conv.get_function_type(descriptor.restype, descriptor.argtypes)
         inner = ir.Function(module, kind, descriptor.llvm_func_name)
-        called = _handing(context, library, module, descriptor, inner)
+        begins_with_part = descriptor.argtypes[:1] and _is_part(descriptor.argtypes[0])
+        called = _handing(context, module, descriptor, inner) if begins_with_part else inner
         _wrapper(
             context, module, called, descriptor, environment, helper, release_gil=release_gil
         ).build()
@@ -304,8 +324,13 @@ class _PartRoutine(Routine):
         """Return the target context whose wrapper hands out parts."""
         return _handing_context(context)
 
+    def compile(self, signature: Any) -> Any:
+        """Compile for argument types, or find what was compiled, and return its entry point."""
+        _publish()
+        return super().compile(signature)
 
-driver = decorator(kind=_PartRoutine)
+
+driver = decorator(kind=_PartRoutine if native.SLEEP else Routine)
 
 
 class Team:
