@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import gatewright
-from gatewright.runtime.cpu import cache, native, parts, team
+from gatewright.runtime.cpu import cache, drivers, native, parts
 from gatewright.runtime.cpu.cache import RoutineCache
 from gatewright.runtime.load import load_module
 from gatewright.runtime.store import configured
@@ -72,7 +72,7 @@ RESULT = [0.0, 3.0, 6.0, 9.0, 12.0, 15.0]
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the cache's folder, which does not exist yet."""
     if native.SLEEP:
-        team._publish()  # what all routines share
+        drivers.publish()  # what all routines share
     path = tmp_path / "cache"
     monkeypatch.setenv("GATEWRIGHT_CACHE", str(path))
     return path

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewright.runtime.cpu import native, team
+from gatewright.runtime.cpu import native, seats, team
+from gatewright.runtime.cpu.drivers import driver
 from gatewright.runtime.cpu.parts import meet
-from gatewright.runtime.cpu.team import Team, driver
+from gatewright.runtime.cpu.team import Team
 from gatewright.runtime.engine import Plan
 
 needs_sleep = pytest.mark.skipif(not native.SLEEP, reason="compiled code cannot sleep here")
@@ -47,7 +48,7 @@ def crew() -> Iterator[Team]:
 
 
 def state(crew: Team, index: int) -> int:
-    return int(crew._numbers[crew._begin + (3 + 2 * index) * team._ROW + team._STATE])
+    return int(crew._numbers[crew._begin + (3 + 2 * index) * seats.ROW + team._STATE])
 
 
 @needs_sleep
@@ -109,19 +110,19 @@ def everywhere() -> Iterator[set[int]]:
 
 def numbers_of_a_team() -> Any:
     found = Team(1)
-    return np.concatenate([found._numbers, np.zeros(2 * team._ROW, np.int64)])
+    return np.concatenate([found._numbers, np.zeros(2 * seats.ROW, np.int64)])
 
 
 @needs_seats
 def test_a_thread_that_meets_another_moves(everywhere: set[int]) -> None:
     numbers = numbers_of_a_team()
-    team._sit_first(numbers)
+    seats.sit_first(numbers)
     (seat,) = os.sched_getaffinity(0)
     found = []
 
     def work() -> None:
         os.sched_setaffinity(0, {seat})  # where the system woke it
-        team._sit(numbers, 1)
+        seats.sit(numbers, 1)
         found.append(os.sched_getaffinity(0))
 
     worker = threading.Thread(target=work)
@@ -133,11 +134,11 @@ def test_a_thread_that_meets_another_moves(everywhere: set[int]) -> None:
 @needs_seats
 def test_a_thread_with_a_processor_of_its_own_stays(everywhere: set[int]) -> None:
     numbers = numbers_of_a_team()
-    team._sit_first(numbers)
+    seats.sit_first(numbers)
     (seat,) = os.sched_getaffinity(0)
     other = min(everywhere - {seat})
     os.sched_setaffinity(0, {other})
-    team._sit(numbers, 1)
+    seats.sit(numbers, 1)
     assert os.sched_getaffinity(0) == {other}
 
 

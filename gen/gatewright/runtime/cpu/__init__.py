@@ -11,13 +11,13 @@ ask for each fused multiply-add by name.
 from __future__ import annotations
 
 from gatewright.runtime.cpu.compiled import device, rows, units
+from gatewright.runtime.cpu.drivers import driver
 from gatewright.runtime.cpu.functions import cos, exp, log, log1p, sin, sqrt, tanh
 from gatewright.runtime.cpu.parts import by_units, meet, rows_of, units_of, wait
 from gatewright.runtime.cpu.peak import peak
 from gatewright.runtime.cpu.plans import engine
 from gatewright.runtime.cpu.products import outer, product, product_transposed
 from gatewright.runtime.cpu.slabs import flat
-from gatewright.runtime.cpu.team import driver
 
 __all__ = [
     "by_units",

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from gatewright.runtime.cpu.compiled import plain
+from gatewright.runtime.cpu.drivers import driver
 from gatewright.runtime.cpu.moves import LANES, clear, copy, turn
 from gatewright.runtime.cpu.parts import WIDTHS, Part
-from gatewright.runtime.cpu.team import driver
 
 Array = Any
 

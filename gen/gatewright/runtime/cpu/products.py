@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from gatewright.runtime.cpu.compiled import device, plain
+from gatewright.runtime.cpu.drivers import driver
 from gatewright.runtime.cpu.moves import LANES, clear, copy, mover
 from gatewright.runtime.cpu.parts import (
     HALVES,
@@ -27,7 +28,6 @@ from gatewright.runtime.cpu.parts import (
     last_unit,
 )
 from gatewright.runtime.cpu.row_tiles import row_sum_tile, row_tile
-from gatewright.runtime.cpu.team import driver
 from gatewright.runtime.cpu.tiles import HALF, TALL, WIDE, tile
 
 Array = Any
