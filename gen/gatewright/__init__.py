@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from gatewright.loaded import load as load
 
 # Imported when asked for: `gatewright.onnx.export` needs onnx, `gatewright.load` does not.
-BRIDGES = {
+MODULES = {
     "jax": "gatewright.bridges.jax",
     "keras": "gatewright.bridges.keras",
     "onnx": "gatewright.bridges.onnx",
     "torch": "gatewright.torch",
+    "transforms": "gatewright.transforms",
 }
 
 __all__ = ["LoadedCell", "__version__", "load"]
@@ -30,6 +31,6 @@ def __getattr__(name: str) -> Any:
         from gatewright import loaded
 
         return getattr(loaded, name)
-    if name in BRIDGES:
-        return importlib.import_module(BRIDGES[name])
+    if name in MODULES:
+        return importlib.import_module(MODULES[name])
     raise AttributeError(f"module 'gatewright' has no attribute {name!r}")
