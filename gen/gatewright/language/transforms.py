@@ -166,7 +166,7 @@ def _places(expr: Expr, matrix: str = "") -> Iterable[tuple[str, str]]:
 def _free(cell: Cell, wish: str) -> str:
     """Return the name, with `_` added until no other has it."""
     taken = {each.name for each in (*cell.inputs, *cell.states, *cell.parameters)}
-    taken |= {each.name for each in (*cell.constants, *cell.choices)}
+    taken |= {each.name for each in cell.constants} | {each.name for each in cell.choices}
     taken |= {each.target for each in cell.equations}
     while wish in taken:
         wish += "_"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from gatewright.runtime.engine import Engine
 
@@ -56,6 +57,11 @@ class Layout:
     def matrices(self) -> tuple[str, ...]:
         """The parameters that are matrices."""
         return tuple(name for name, dims in self.parameters.items() if len(dims) == 2)
+
+    @cached_property
+    def cotangents(self) -> tuple[str, ...]:
+        """What the reverse is given for every time step: `ct_y`, and `ct_every_c` of a state."""
+        return tuple(name for name in self.reverse if name.startswith("ct_"))
 
     @property
     def sums(self) -> tuple[str, ...]:
