@@ -90,5 +90,14 @@ def checked_states(
     )
 
 
+def as_layer(tensor: Any, like: Tensor) -> Any:
+    """Return a tensor in the layer's precision if autocast has lowered it."""
+    if not isinstance(tensor, Tensor) or tensor.dtype not in (torch.float16, torch.bfloat16):
+        return tensor
+    kind = tensor.device.type
+    autocast = kind != "meta" and torch.is_autocast_enabled(kind)
+    return tensor.to(like.dtype) if autocast else tensor
+
+
 def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
