@@ -13,13 +13,12 @@ import torch
 from torch import Tensor
 
 from gatewright.bridges.torch.eager import EagerSequence
-from gatewright.bridges.torch.guards import refuse_place
+from gatewright.bridges.torch.guards import on_kernel_device, refuse_place
 from gatewright.bridges.torch.kernel import KernelSequence
 from gatewright.loaded import LoadedCell
 from gatewright.runtime.validate import ArgumentError, checked_size
 
 BACKENDS = ("auto", "kernel", "eager")
-KERNEL_DEVICES = ("cpu", "meta")
 
 
 class Backend:
@@ -41,7 +40,7 @@ class Backend:
         Raises ArgumentError where kernels were asked for and cannot run x.
         """
         eager = self.name == "eager"
-        if self.name == "auto" and x.device.type not in KERNEL_DEVICES:
+        if self.name == "auto" and not on_kernel_device(x):
             eager = True
             self._tell(x.device)
         if not eager:

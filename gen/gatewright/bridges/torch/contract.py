@@ -65,8 +65,7 @@ class Contract:
     @cached_property
     def every(self) -> tuple[str, ...]:
         """The names of the states whose values of every step are results."""
-        cotangents = (name.removeprefix(EVERY) for name in self.layout.cotangents)
-        return tuple(name for name in self.states if name in set(cotangents))
+        return tuple(name for name in self.states if f"{EVERY}{name}" in self.layout.cotangents)
 
     @cached_property
     def seen(self) -> dict[str, int]:
