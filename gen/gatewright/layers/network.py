@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from os import PathLike
 from typing import Any
 
@@ -51,29 +52,29 @@ class Network:
         """The cell that runs."""
         return self.loaded.cell
 
-    @property
+    @cached_property
     def directions(self) -> int:
         """How many directions each layer has."""
         return 2 if self.bidirectional else 1
 
-    @property
+    @cached_property
     def groups(self) -> tuple[str, ...]:
         """The names of the layers and directions, in order: `l0`, `l0_reverse`, `l1`."""
         ends = ("", "_reverse")[: self.directions]
         return tuple(f"l{k}{end}" for k in range(self.num_layers) for end in ends)
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[str, ...]:
         """The inputs that a caller gives: the first is what layers hand on, all get the others."""
         masks = dict(self.zoneout)
         return tuple(each.name for each in self.cell.inputs if each.name not in masks)
 
-    @property
+    @cached_property
     def states(self) -> dict[str, Shape]:
         """The shape of one row of every state."""
         return {each.name: self._shape(each.dims, 0) for each in self.cell.states}
 
-    @property
+    @cached_property
     def output_size(self) -> int:
         """The size of the output of one direction."""
         return dict(self.sizes)[self.cell.shape_of(self.cell.output)[0]]
@@ -84,8 +85,16 @@ class Network:
 
     def parameters(self, group: str) -> dict[str, Shape]:
         """Return the shape of every parameter of the cell in a layer and direction."""
-        layer = self.groups.index(group) // self.directions
-        return {each.name: self._shape(each.dims, layer) for each in self.cell.parameters}
+        return self._parameters[group]
+
+    @cached_property
+    def _parameters(self) -> dict[str, dict[str, Shape]]:
+        found = {}
+        for index, group in enumerate(self.groups):
+            layer = index // self.directions
+            shapes = {each.name: self._shape(each.dims, layer) for each in self.cell.parameters}
+            found[group] = shapes
+        return found
 
     def learned(self, group: str) -> dict[str, Shape]:
         """Return the shapes of those that are learned: without `bias`, the others are zero."""

@@ -138,5 +138,5 @@ class Contract:
 
 def view(tensor: Tensor) -> Array:
     """Return a tensor's numbers as an array over the same memory."""
-    array: Array = tensor.detach().numpy()
+    array: Array = tensor.numpy(force=True)
     return array
