@@ -238,6 +238,28 @@ def test_second_derivatives_of_all_states_are_those_of_plain_operations() -> Non
     assert distance(*results) < TOLERANCE
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("options", [{}, {"proj_size": 2, "zoneout": 0.3, "clip": 0.5}], ids=str)
+def test_compile_takes_all_states_as_one_graph(options: dict[str, Any]) -> None:
+    layer = pair("lstm", num_layers=2, **options)[0].eval()
+    x = draw(T, B, 4).requires_grad_()
+    compiled = torch.compile(
+        lambda x: every(layer, x, lengths=None), fullgraph=True, backend="aot_eager"
+    )
+    found, expected = compiled(x), every(layer, x)
+    assert distance(found, expected) < TOLERANCE
+    gradients = [torch.autograd.grad(each[-1].sum(), x) for each in (found, expected)]
+    assert distance(*gradients) < TOLERANCE
+
+
+def test_vmap_maps_all_states() -> None:
+    layer, _ = pair("lstm", bidirectional=True)
+    xs = draw(2, T, B, 4)
+    found = torch.vmap(lambda x: layer(x, return_states=True)[2][1])(xs)
+    expected = torch.stack([layer(x, return_states=True)[2][1] for x in xs])
+    assert distance([found], [expected]) < TOLERANCE
+
+
 # Clipping.
 
 

@@ -47,6 +47,11 @@ class Network:
     learn_initial_state: bool
     sizes: tuple[tuple[str, int], ...]
 
+    def __post_init__(self) -> None:
+        # Worked out now: what traces a layer cannot enter the lock of a cached property.
+        for name in ("directions", "groups", "inputs", "states", "output_size", "_parameters"):
+            getattr(self, name)
+
     @property
     def cell(self) -> Cell:
         """The cell that runs."""

@@ -28,11 +28,16 @@ class Backend:
         if name not in BACKENDS:
             raise ArgumentError(f"`backend` must be one of {', '.join(BACKENDS)}; got {name!r}")
         self.name = name
-        self._loaded = loaded
-        self._threads = checked_size("threads", threads) if threads is not None else 0
-        self._known: dict[tuple[bool, bool], Any] = {}
         self._told = False
-        self._sequence(name == "eager", False)
+        count = checked_size("threads", threads) if threads is not None else 0
+        every = loaded.with_reverse(every_state=True, clip=loaded.reverse.clip)
+        # All of them now: what traces a layer could not follow their making.
+        self._sequences: dict[tuple[bool, bool], Any] = {}
+        for states, cell in ((False, loaded), (True, every)):
+            if name != "kernel":
+                self._sequences[True, states] = EagerSequence(cell)
+            if name != "eager":
+                self._sequences[False, states] = KernelSequence(cell, count)
 
     def sequence(self, x: Tensor, every: bool) -> Any:
         """Return what runs x, with the states of every step as results if `every`.
@@ -45,16 +50,7 @@ class Backend:
             self._tell(x.device)
         if not eager:
             refuse_place(x)
-        return self._sequence(eager, every)
-
-    def _sequence(self, eager: bool, every: bool) -> Any:
-        if (eager, every) not in self._known:
-            loaded = self._loaded
-            if every:
-                loaded = loaded.with_reverse(every_state=True, clip=loaded.reverse.clip)
-            made = EagerSequence(loaded) if eager else KernelSequence(loaded, self._threads)
-            self._known[eager, every] = made
-        return self._known[eager, every]
+        return self._sequences[eager, every]
 
     def _tell(self, device: torch.device) -> None:
         """Warn, once, that the kernels are not what runs."""
