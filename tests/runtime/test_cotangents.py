@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -155,3 +158,28 @@ def test_mistakes_get_a_sentence() -> None:
     for clip in (0, -1.0, float("nan"), float("inf")):
         with pytest.raises(ArgumentError, match="`clip` must be a positive number; got"):
             gatewright.load("lstm").with_reverse(clip=clip)
+
+
+SIMULATED = """
+import numpy as np
+import gatewright
+
+loaded = gatewright.load("lstm").with_reverse(every_state=True, clip=0.1)
+parameters = loaded.init(input=3, hidden=5, dtype="float64")
+stream = np.random.default_rng(0)
+x, ct_y = stream.normal(size=(4, 2, 3)), stream.normal(size=(4, 2, 5))
+cts = {name: stream.normal(size=(4, 2, 5)) for name in "hc"}
+found = []
+for target in ("cpu", "cuda"):
+    kernels = loaded.compile(target, "float64")
+    found.append(kernels.backward(kernels.forward(parameters, x), ct_y, None, cts).parameters)
+print(max(np.abs(found[0][name] - found[1][name]).max() for name in parameters))
+"""
+
+
+def test_the_cuda_target_takes_and_clips_the_same() -> None:
+    pytest.importorskip("numba.cuda", reason="the simulator is numba's")
+    environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
+    command = [sys.executable, "-c", SIMULATED]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 1e-14
