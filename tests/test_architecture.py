@@ -32,8 +32,10 @@ MAY_IMPORT = {
         "bridges",
         "python_syntax",
     },
-    # So is a bridge; what it needs of the compiler is the Program that it runs eagerly.
-    "bridges": {"bridges", "language", "program", "runtime", "loaded", "__version__"},
+    # So is a layer, which is described by what the language knows of its cell.
+    "layers": {"layers", "language", "runtime", "loaded"},
+    # And a bridge; what it needs of the compiler is the Program that it runs eagerly.
+    "bridges": {"bridges", "layers", "language", "program", "runtime", "loaded", "__version__"},
 }
 
 # Each third-party library and the only places that may import it.
@@ -47,7 +49,7 @@ DOORS = {
     "numba": {"runtime", "cli/doctor.py"},
     "llvmlite": {"runtime", "cli/doctor.py"},
     "cuda": {"runtime/cuda"},
-    "numpy": {"runtime", "verify", "studies", "bridges", "loaded.py"},
+    "numpy": {"runtime", "verify", "studies", "bridges", "layers", "loaded.py"},
     "torch": {"bridges/torch", "studies/peers_torch.py"},
     "jax": {"bridges/jax.py", "bridges/jax_kernels.py", "studies/peers_jax.py"},
     "onnx": {"bridges/onnx.py", "studies/peers_onnxruntime.py"},

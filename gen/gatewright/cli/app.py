@@ -26,7 +26,7 @@ from gatewright.cli.memory import memory
 from gatewright.cli.output import print_json
 from gatewright.cli.prove import prove
 from gatewright.cli.relate import assume, relate
-from gatewright.cli.spec_commands import check, explain, fmt, new
+from gatewright.cli.spec_commands import check, explain, fmt, new, transform
 from gatewright.cli.verify import verify
 from gatewright.cli.view_commands import list_cells, show
 
@@ -42,7 +42,7 @@ def commands() -> None:
     """
 
 
-SPECS = (new, check, fmt, list_cells, show, generate, export, explain)
+SPECS = (new, check, fmt, transform, list_cells, show, generate, export, explain)
 CHECKS = (grad, verify, prove, relate, assume, certify)
 MACHINE = (bench, memory, cache, doctor)
 for command in (*SPECS, *CHECKS, *MACHINE):
