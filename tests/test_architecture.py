@@ -59,7 +59,12 @@ DOORS = {
         "studies/race.py",
         "studies/overhead.py",
     },
-    "jax": {"bridges/jax.py", "bridges/jax_kernels.py", "studies/peers_jax.py"},
+    "jax": {
+        "bridges/jax.py",
+        "bridges/jax_batching.py",
+        "bridges/jax_kernels.py",
+        "studies/peers_jax.py",
+    },
     "onnx": {"bridges/onnx.py", "studies/peers_onnxruntime.py"},
     "onnxruntime": {"studies/peers_onnxruntime.py"},
     "keras": set(),

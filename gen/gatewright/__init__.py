@@ -15,12 +15,7 @@ if TYPE_CHECKING:
     from gatewright.loaded import load as load
 
 # Imported when asked for: `gatewright.onnx.export` needs onnx, `gatewright.load` does not.
-BRIDGES = {
-    "jax": "gatewright.bridges.jax",
-    "keras": "gatewright.bridges.keras",
-    "onnx": "gatewright.bridges.onnx",
-    "torch": "gatewright.torch",
-}
+BRIDGES = ("jax", "keras", "onnx", "torch")
 
 __all__ = ["LoadedCell", "__version__", "load"]
 
@@ -31,5 +26,5 @@ def __getattr__(name: str) -> Any:
 
         return getattr(loaded, name)
     if name in BRIDGES:
-        return importlib.import_module(BRIDGES[name])
+        return importlib.import_module(f"gatewright.{name}")
     raise AttributeError(f"module 'gatewright' has no attribute {name!r}")

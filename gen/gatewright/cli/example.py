@@ -34,6 +34,7 @@ class Options:
     size: str
     hidden: int | None
     batch: int | None
+    length: int | None
     steps: int | None
     seed: int
     threads: int | None
@@ -49,6 +50,7 @@ class Options:
 @click.option("--size", type=click.Choice(("small", "full")), default="small", show_default=True)
 @click.option("--hidden", type=click.IntRange(1), help="Units, if not those of the size.")
 @click.option("--batch", type=click.IntRange(1), help="Sequences in a step, likewise.")
+@click.option("--length", type=click.IntRange(2), help="Of the sequences, likewise.")
 @click.option("--steps", type=click.IntRange(1), help="Steps of training, likewise.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1), help="Number of threads; all if not given.")
@@ -88,7 +90,7 @@ def _begin(name: str, cell: str, options: Options) -> Job:
 
     changed = {
         key: value
-        for key in ("hidden", "batch", "steps")
+        for key in ("hidden", "batch", "length", "steps")
         if (value := getattr(options, key)) is not None
     }
     size = dataclasses.replace(EXAMPLES[name].SIZES[options.size], **changed)
