@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "runtime": {"runtime", "python_syntax"},
     "verify": {"verify", "claims", "program", "language", "runtime", "emit"},
     # An example is written as its reader would write it.
-    "examples": {"examples", "torch"},
+    "examples": {"examples", "torch", "runtime"},
     # A study is a user of the package: it begins with `load`.
     "studies": {
         "studies",

@@ -24,7 +24,7 @@ Forward = Callable[[Any, Any, Any], tuple[tuple[Any, Any], Any]]
 
 def by_rows(forward: Forward) -> Forward:
     """Return a forward run of sequences with its rule for `vmap`."""
-    one_by_one = sequential_vmap(forward)
+    one_by_one = sequential_vmap(forward)  # type: ignore[no-untyped-call, unused-ignore]
 
     @custom_vmap
     def run(params: Any, carry: Any, xs: Any) -> tuple[tuple[Any, Any], Any]:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 import gatewright.torch
-from gatewright.examples.training import Batch, Job, Size, stream
+from gatewright.examples.training import Batch, Job, Size, check_length, stream
 
 SIZES = {
     "small": Size(hidden=64, batch=16, length=50, steps=300, rate=0.01),
@@ -79,6 +79,7 @@ def job(cell: Any, size: Size, seed: int = 0, **options: Any) -> Job:
     everything, T = model.encoded(text()), size.length
     cut = 9 * len(everything) // 10
     known, new = everything[:cut], everything[cut:]
+    check_length("char_lm", T, above=0, below=len(new) - 1)
 
     def windows(part: Tensor, starts: Tensor) -> Batch:
         places = starts + torch.arange(T)[:, None]

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 import gatewright.torch
-from gatewright.examples.training import Batch, Job, Size, stream
+from gatewright.examples.training import Batch, Job, Size, check_length, stream
 
 SIZES = {
     "small": Size(hidden=32, batch=32, length=60, steps=200, rate=0.01),
@@ -69,6 +69,7 @@ def job(cell: Any, size: Size, seed: int = 0, **options: Any) -> Job:
     series = (series - series.mean()) / series.std()
     cut, T = 4 * len(series) // 5, size.length
     known, new = series[:cut], series[cut:]
+    check_length("forecast", T, above=SEEN, below=len(new) - AHEAD)
     held_out = windows(new, torch.arange(0, len(new) - T - AHEAD, T // 2), T)
 
     def batch(k: int) -> Batch:

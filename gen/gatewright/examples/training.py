@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from gatewright.examples.curve import Curve, Point
+from gatewright.runtime.validate import ArgumentError
 
 Batch = tuple[Tensor, ...]
 LARGEST_NORM = 1.0
@@ -92,6 +93,14 @@ def train(job: Job, done: Callable[[], None] = lambda: None) -> Curve:
     return Curve(tuple(points))
 
 
+def check_length(name: str, length: int, above: int, below: int) -> None:
+    """Raise ArgumentError unless the length of sequences is between what a job can use."""
+    if length <= above:
+        raise ArgumentError(f"`length` of {name} must be above {above}; got {length}")
+    if length >= below:
+        raise ArgumentError(f"`length` of {name} must be below {below}; got {length}")
+
+
 def limit_threads(count: int) -> None:
     """Let PyTorch itself use so many threads; a layer is told so by its own option."""
     torch.set_num_threads(count)
@@ -101,7 +110,7 @@ def limit_threads(count: int) -> None:
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Run a model as it is used: without gradients and dropout."""
     before = model.training
-    model.eval()
+    model.train(False)
     try:
         with torch.no_grad():
             yield

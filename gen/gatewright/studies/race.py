@@ -11,6 +11,7 @@ a turn is not counted, as caches are cold and threads asleep. A time is the medi
 from __future__ import annotations
 
 import dataclasses
+import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -37,7 +38,9 @@ class Runner:
 
     def apart(self, other: Runner) -> float:
         """Return the largest difference of losses, in parts of the first one's."""
-        pairs = zip(self.losses, other.losses, strict=True)
+        pairs = list(zip(self.losses, other.losses, strict=True))
+        if not all(math.isfinite(each) for pair in pairs for each in pair):
+            return math.inf
         return max(abs(a - b) / abs(a) for a, b in pairs)
 
 
