@@ -6,7 +6,7 @@ derivatives for what the kernels return.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -276,12 +276,13 @@ def test_forward_mode_is_refused_by_kernels_and_right_by_scan(route: str) -> Non
         return jax.jvp(lambda p: run(p, carry, xs)[1], given, (along,))[1]
 
     kernels = gatewright.jax.sequence(cell, route=route)
-    for refused in (
+    refusals: tuple[Callable[[], Any], ...] = (
         lambda: pushed(kernels),
         lambda: jax.jit(partial(pushed, kernels))(),
         lambda: jax.jacfwd(lambda p: kernels(p, carry, xs)[1])(params),
         lambda: jax.jacfwd(jax.grad(partial(loss, kernels)))(params, carry, xs),
-    ):
+    )
+    for refused in refusals:
         with pytest.raises(TypeError, match=r"forward-mode autodiff \(jvp\)"):
             refused()
     tangent = pushed(gatewright.jax.sequence(cell, route="scan"))
