@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gatewright.cli.output import print_json, table
+from gatewright.cli.output import print_json, require_folder, table
 from gatewright.cli.view_commands import load_with
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def example(name: str, **given: object) -> int:
     options = Options(**given)  # type: ignore[arg-type]
     if options.against and options.plot:
         raise click.UsageError("--plot draws losses, which are the same with --against")
-    _require_folder(options.plot)
+    require_folder(options.plot)
     import gatewright.torch  # noqa: F401  (says what to install where PyTorch is missing)
 
     jobs = {cell: _begin(name, cell, options) for cell in options.cells or ("lstm",)}
@@ -200,10 +200,3 @@ def _bar(steps: int) -> Any:
     return click.progressbar(
         length=steps, label="training", file=sys.stderr, hidden=not sys.stderr.isatty()
     )
-
-
-def _require_folder(path: Path | None) -> None:
-    from gatewright.emit.write import OutputError
-
-    if path is not None and not path.parent.is_dir():
-        raise OutputError(f"there is no folder {path.parent}")

@@ -1,6 +1,7 @@
 """Curves -> SVG: the held-out loss of every cell over the steps of its training.
 
-A dashed line is the loss of an answer without a memory: what lies below it was learnt.
+The red line is the loss of an answer without a memory: what lies below it was learnt. The axis
+ends at the largest loss after the first step; one before it that is larger is drawn there.
 
 Why the vertical axis begins at zero: how far a loss has fallen can then be read off.
 """
