@@ -8,7 +8,7 @@
 
 Each file is a program as a user of PyTorch would write it around `gatewright.torch.layer`: a
 model, batches, a loss, and the loss of an answer that needs no memory. `gatewright example NAME`
-trains one. The size `small` takes seconds; `full` takes minutes.
+trains one. The size `small` takes seconds; `full` takes a minute or two.
 
 Why every job names its baseline: a loss that falls has learnt nothing until it is below that of
 the best answer without a memory.

@@ -22,7 +22,7 @@ from gatewright.examples.training import Batch, Job, Size, check_length, stream
 
 SIZES = {
     "small": Size(hidden=64, batch=16, length=50, steps=300, rate=0.01),
-    "full": Size(hidden=256, batch=64, length=128, steps=1000, rate=0.002),
+    "full": Size(hidden=256, batch=64, length=128, steps=400, rate=0.002),
 }
 TEXT = Path(__file__).with_name("declaration_and_constitution.txt")
 EMBEDDED, COOLED = 32, 0.7

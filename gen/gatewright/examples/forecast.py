@@ -23,7 +23,7 @@ from gatewright.examples.training import Batch, Job, Size, check_length, stream
 
 SIZES = {
     "small": Size(hidden=32, batch=32, length=60, steps=200, rate=0.01),
-    "full": Size(hidden=128, batch=64, length=200, steps=2000, rate=0.002),
+    "full": Size(hidden=128, batch=64, length=200, steps=1000, rate=0.002),
 }
 DELAY, STEPS_PER_UNIT, SAMPLES = 17, 10, 4000
 # How far a forecast looks ahead, and how many steps are seen before the first one counts.

@@ -19,7 +19,7 @@ from gatewright.examples.training import Batch, Job, Size, stream
 # `length` is that of the words.
 SIZES = {
     "small": Size(hidden=48, batch=32, length=4, steps=400, rate=0.01),
-    "full": Size(hidden=256, batch=64, length=12, steps=6000, rate=0.002),
+    "full": Size(hidden=256, batch=64, length=12, steps=3000, rate=0.002),
 }
 ALPHABET = "abcdefghijkl"
 START = len(ALPHABET)
