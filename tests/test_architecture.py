@@ -21,9 +21,12 @@ MAY_IMPORT = {
     "claims": {"claims", "program", "language", "resources"},
     "runtime": {"runtime", "python_syntax"},
     "verify": {"verify", "claims", "program", "language", "runtime", "emit"},
+    # An example is written as its reader would write it.
+    "examples": {"examples", "torch", "runtime"},
     # A study is a user of the package: it begins with `load`.
     "studies": {
         "studies",
+        "examples",
         "language",
         "program",
         "runtime",
@@ -50,8 +53,20 @@ DOORS = {
     "llvmlite": {"runtime", "cli/doctor.py"},
     "cuda": {"runtime/cuda"},
     "numpy": {"runtime", "verify", "studies", "bridges", "layers", "loaded.py"},
-    "torch": {"bridges/torch", "studies/peers_torch.py"},
-    "jax": {"bridges/jax.py", "bridges/jax_kernels.py", "studies/peers_jax.py"},
+    "torch": {
+        "bridges/torch",
+        "examples",
+        "studies/peers_torch.py",
+        "studies/race_peers.py",
+        "studies/race.py",
+        "studies/overhead.py",
+    },
+    "jax": {
+        "bridges/jax.py",
+        "bridges/jax_batching.py",
+        "bridges/jax_kernels.py",
+        "studies/peers_jax.py",
+    },
     "onnx": {"bridges/onnx.py", "studies/peers_onnxruntime.py"},
     "onnxruntime": {"studies/peers_onnxruntime.py"},
     "keras": set(),

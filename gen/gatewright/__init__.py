@@ -17,13 +17,7 @@ if TYPE_CHECKING:
     from gatewright.loaded import load as load
 
 # Imported when asked for: `gatewright.onnx.export` needs onnx, `gatewright.load` does not.
-MODULES = {
-    "jax": "gatewright.bridges.jax",
-    "keras": "gatewright.bridges.keras",
-    "onnx": "gatewright.bridges.onnx",
-    "torch": "gatewright.torch",
-    "transforms": "gatewright.transforms",
-}
+MODULES = ("jax", "keras", "onnx", "torch", "transforms")
 
 __all__ = ["LoadedCell", "__version__", "layer", "load", "unit"]
 
@@ -36,5 +30,5 @@ def __getattr__(name: str) -> Any:
     if name in ("layer", "unit"):
         return getattr(importlib.import_module("gatewright.layers"), name)
     if name in MODULES:
-        return importlib.import_module(MODULES[name])
+        return importlib.import_module(f"gatewright.{name}")
     raise AttributeError(f"module 'gatewright' has no attribute {name!r}")

@@ -19,11 +19,13 @@ from gatewright import __version__
 from gatewright.cli.bench import bench
 from gatewright.cli.certify import certify
 from gatewright.cli.doctor import cache, doctor
+from gatewright.cli.example import example
 from gatewright.cli.export import export
 from gatewright.cli.generate import generate
 from gatewright.cli.grad import grad
 from gatewright.cli.memory import memory
 from gatewright.cli.output import print_json
+from gatewright.cli.overhead import overhead
 from gatewright.cli.prove import prove
 from gatewright.cli.relate import assume, relate
 from gatewright.cli.spec_commands import check, explain, fmt, new, transform
@@ -44,8 +46,9 @@ def commands() -> None:
 
 SPECS = (new, check, fmt, transform, list_cells, show, generate, export, explain)
 CHECKS = (grad, verify, prove, relate, assume, certify)
-MACHINE = (bench, memory, cache, doctor)
-for command in (*SPECS, *CHECKS, *MACHINE):
+JOBS = (example, bench, overhead, memory)
+MACHINE = (cache, doctor)
+for command in (*SPECS, *CHECKS, *JOBS, *MACHINE):
     commands.add_command(command)
 
 
