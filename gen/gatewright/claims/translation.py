@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from fractions import Fraction
 
 from gatewright.claims.differentiate import Adjoints, adjoints
 from gatewright.claims.division import cleared
 from gatewright.claims.evaluate import Floats, Model, evaluate
 from gatewright.claims.formulas import LinearMap, Scope, exact, vector_of
+from gatewright.claims.identities import Identities
 from gatewright.claims.normal_form import NormalForm
 from gatewright.claims.polynomial import Monomial, Polynomial, add
 from gatewright.claims.terms import TRANSPOSE, Term, Terms, matrices, variables
@@ -34,20 +34,6 @@ HIDDEN: Dims = ("hidden",)
 SIZES = {"hidden": 3, "input": 2}
 PROBES = 5
 Pairs = list[tuple[Term, Term]]
-
-
-@dataclass
-class Identities:
-    """How many identities were looked at, and the theory that proves them.
-
-    `broken` has a sentence for each that numbers refute, `undecided` for each that is neither
-    proved nor refuted.
-    """
-
-    count: int = 0
-    broken: list[str] = field(default_factory=list)
-    undecided: list[str] = field(default_factory=list)
-    theory: Theory = Theory.UF
 
 
 class _Values(Scope):
