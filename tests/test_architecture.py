@@ -20,7 +20,15 @@ MAY_IMPORT = {
     "emit": {"emit", "program", "language", "python_syntax"},
     "claims": {"claims", "program", "language", "resources"},
     "runtime": {"runtime", "python_syntax"},
-    "verify": {"verify", "claims", "program", "language", "runtime", "emit"},
+    "verify": {
+        "verify",
+        "claims",
+        "program",
+        "language",
+        "runtime",
+        "emit",
+        "python_syntax",
+    },
     # A study is a user of the package: it begins with `load`.
     "studies": {
         "studies",
