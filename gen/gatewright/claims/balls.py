@@ -205,12 +205,13 @@ def relu(ball: Ball) -> Ball:
     return Ball(max(ball.low, 0), max(ball.high, 0))
 
 
+def _absolute(ball: Ball) -> Ball:
+    least = 0 if ball.low <= 0 <= ball.high else min(abs(ball.low), abs(ball.high))
+    return Ball(least, max(abs(ball.low), abs(ball.high)))
+
+
 def _softsign(ball: Ball) -> Ball:
-    size = Ball(
-        0 if ball.low <= 0 <= ball.high else min(abs(ball.low), abs(ball.high)),
-        max(abs(ball.low), abs(ball.high)),
-    )
-    return ARITHMETIC.divide(ball, ARITHMETIC.add(_ONE, size))
+    return ARITHMETIC.divide(ball, ARITHMETIC.add(_ONE, _absolute(ball)))
 
 
 def _hard_tanh(ball: Ball) -> Ball:
@@ -235,4 +236,5 @@ _FUNCTIONS: dict[str, Callable[[Ball], Ball]] = {
     "silu": lambda ball: ARITHMETIC.multiply(ball, sigmoid(ball)),
     "softsign": _softsign,
     "hard_tanh": _hard_tanh,
+    "abs": _absolute,
 }
