@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewright.claims import enclosures
-from gatewright.claims.assume import abduce
+from gatewright.claims.assume import abduce, assumptions
 from gatewright.claims.balls import ARITHMETIC, UNIT
 from gatewright.claims.library import claims_named
+from gatewright.claims.prove import decide
 from gatewright.claims.relate import relate
 from gatewright.claims.scalar_model import ScalarModel
 from gatewright.cli.app import run
@@ -162,6 +163,37 @@ def test_the_minimal_assumptions_of_the_famous_claim() -> None:
     assert not found.undecided
     for one in sets:
         assert not any(other < one for other in sets)
+
+
+def test_weights_and_biases_may_be_assumed_to_be_zero() -> None:
+    """A reset gate without weights is constant; a candidate without W and b never leaves 0."""
+    (claim,) = claims_named(["formulas"])
+    found = abduce(claim, 3)
+    sets = {frozenset(each.assumptions): each for each in found.sufficient}
+    gone = {"gru.W_r = 0", "gru.U_r = 0"}
+    for expected in (
+        gone | {"gates read c"},
+        gone | {"gru.U_z = 0"},
+        gone | {"gru.z is constant"},
+        {"gru.W_n = 0", "gru.b_n = 0"},
+    ):
+        assert frozenset(expected) in sets
+    assert frozenset({"gru.W_r = 0", "gru.b_r = 0"}) not in sets
+    at_rest = [set(each.assumptions) for each in found.sufficient if each.at_rest]
+    assert at_rest == [{"gru.W_n = 0", "gru.b_n = 0"}]
+    assert not found.undecided
+    assert found.tried == found.refuted + len(found.sufficient)
+    for one in sets:
+        assert not any(other < one for other in sets)
+
+
+def test_states_that_do_not_stay_zero_are_not_at_rest() -> None:
+    """With a bias the states leave 0, and then the two cells differ."""
+    (claim,) = claims_named(["formulas"])
+    one = {each.text: each for each in assumptions(claim)}
+    with_bias = one["gru.W_n = 0"].apply(claim)
+    assert with_bias is not None
+    assert decide(with_bias, explain=False).word == "refuted"
 
 
 def test_a_true_claim_needs_nothing() -> None:

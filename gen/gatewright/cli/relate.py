@@ -124,9 +124,9 @@ def _told(relation: Relation) -> str:
 def assume(claim: str, largest: int, as_json: bool) -> int:
     """Find all minimal sets of extra assumptions under which CLAIM is proved.
 
-    What may be assumed: a gate is 1, 0 or constant; a recurrent parameter is 0 or diagonal; and
-    what the claim lists under `candidates:`. Exit code 0: a set was found; 1: none; 4: none, and
-    some sets were neither proved nor refuted.
+    What may be assumed: a gate is 1, 0 or constant; a parameter is 0; a recurrent matrix is
+    diagonal; and what the claim lists under `candidates:`. Exit code 0: a set was found; 1:
+    none; 4: none, and some sets were neither proved nor refuted.
     """
     from gatewright.claims.assume import abduce
     from gatewright.claims.library import claims_named
@@ -139,7 +139,11 @@ def assume(claim: str, largest: int, as_json: bool) -> int:
         print_json(
             claim=chosen.name,
             sufficient=[
-                {"assumptions": each.assumptions, "theory": str(each.theory)}
+                {
+                    "assumptions": each.assumptions,
+                    "theory": str(each.theory),
+                    "at_rest": each.at_rest,
+                }
                 for each in found.sufficient
             ],
             tried=found.tried,
@@ -150,7 +154,8 @@ def assume(claim: str, largest: int, as_json: bool) -> int:
         click.echo(f"{chosen.name}: {chosen.statement}")
         for each in found.sufficient:
             what = "; ".join(each.assumptions) or "nothing more"
-            click.echo(f"  proved in {each.theory}, assuming: {what}")
+            why = " (all states stay 0)" if each.at_rest else ""
+            click.echo(f"  proved in {each.theory}, assuming: {what}{why}")
         click.echo(
             f"{len(found.sufficient)} minimal sets of at most {largest}; {found.tried} tried, "
             f"{found.refuted} refuted by numbers, {len(found.undecided)} undecided"
