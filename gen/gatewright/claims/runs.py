@@ -37,6 +37,8 @@ class Runs:
 def random_runs(claim: Claim, count: int, seed: int = 0) -> Runs:
     """Run both cells of a claim on random numbers; one, two and three hidden units in turn.
 
+    Abstract functions are odd, even and neither in turn.
+
     A run is left out where a divisor's enclosure contains zero or an exponent is too large.
     """
     world = World(claim, "unroll")
@@ -58,13 +60,14 @@ def _runs(claim: Claim, world: World, pairs: Sequence[Obligation], count: int, s
     roots = [term for pair in pairs for term in (pair.left, pair.right)]
     names = sorted(variables(roots)), sorted(matrices(roots))
     dims = {dim for group in names for name in group for dim in world.dims.get(name, ())}
-    instances = instances_of(claim)
     skipped = disagreed = 0
     for index in range(count):
         sizes = {dim: 1 + index % 3 if dim == "hidden" else 2 for dim in dims | {"hidden"}}
         vectors, found = sampled(world, names, sizes, rng, NUMBERS)
         try:
-            values = evaluate(roots, Model(vectors, found, instances), ARITHMETIC)
+            values = evaluate(
+                roots, Model(vectors, found, instances_of(claim, index // 3)), ARITHMETIC
+            )
         except (ZeroDivisionError, OverflowError, KeyError, ValueError):
             skipped += 1
             continue
