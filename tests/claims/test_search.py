@@ -187,6 +187,15 @@ def test_weights_and_biases_may_be_assumed_to_be_zero() -> None:
         assert not any(other < one for other in sets)
 
 
+def test_a_difference_in_doubles_alone_refutes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    (claim,) = claims_named(["formulas"])
+    assert abduce(claim, 1).refuted > 10
+    monkeypatch.setattr("gatewright.claims.refute.separation", lambda *_: (Fraction(0), 0))
+    found = abduce(claim, 1)
+    assert found.refuted == 0
+    assert len(found.undecided) == found.tried - len(found.sufficient)
+
+
 def test_states_that_do_not_stay_zero_are_not_at_rest() -> None:
     """With a bias the states leave 0, and then the two cells differ."""
     (claim,) = claims_named(["formulas"])

@@ -6,7 +6,7 @@ tried by size; a set is sufficient if the claim is proved under it: with its own
 that is found, or because all states stay 0.
 
 Why numbers first: most sets are not sufficient, and a few random numbers say so in less time than
-a proof needs to fail.
+a proof needs to fail; enclosures of the two sides that are disjoint say so for certain.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gatewright.claims.formulas import MeaningError
 from gatewright.claims.normal_form import NormalForm, TooLargeError
 from gatewright.claims.obligations import unrolled
 from gatewright.claims.prove import proof
-from gatewright.claims.refute import probe
+from gatewright.claims.refute import surely_differs
 from gatewright.claims.state_maps import candidates
 from gatewright.claims.terms import IDENTITY
 from gatewright.claims.theory import Quality, Theory
@@ -116,7 +116,7 @@ def _differs(claim: Claim) -> bool:
     try:
         for step in range(1, STEPS + 1):
             for pair in unrolled(claim, step, world):
-                if probe(claim, world, pair, 2):
+                if surely_differs(claim, world, pair, 2):
                     return True
     except (MeaningError, ZeroDivisionError):
         return True

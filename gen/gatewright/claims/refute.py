@@ -110,6 +110,17 @@ def probe(claim: Claim, world: World, pair: Obligation, hidden: int) -> bool:
     return any(search.gap(search.sample()) > SMALLEST_GAP for _ in range(PROBES))
 
 
+def surely_differs(claim: Claim, world: World, pair: Obligation, hidden: int) -> bool:
+    """Tell whether random numbers show a difference for certain: their enclosures are disjoint."""
+    search = _Search(world, pair.left, pair.right, instances_of(claim), hidden, 1)
+    for _ in range(PROBES):
+        draft = search.sample()
+        wide = search.gap(draft) > SMALLEST_GAP
+        if wide and separation(pair.left, pair.right, draft.model())[0]:
+            return True
+    return False
+
+
 def instances_of(claim: Claim, turn: int = 0) -> dict[str, str]:
     """Return what stands for each abstract function of a claim in a counterexample."""
     functions = [name for name, symbol in claim.symbols.items() if symbol.kind == "function"]
