@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gatewright.claims import activations, division
+from gatewright.claims import activations, division, roots
 from gatewright.claims.atoms import Applied, Atom, Exponential, Mapped, Reciprocal, Variable
 from gatewright.claims.polynomial import (
     Monomial,
@@ -55,6 +55,7 @@ class NormalForm:
         self.scalar: list[bool] = []  # whether atom k is one number in every element
         self.conditions: set[int] = set()  # atoms that must not be zero, or whose divisor must not
         self.rules: Counter[str] = Counter()
+        self.has_roots = False
         self._numbers: dict[Atom, int] = {}
         self._known: dict[int, Polynomial] = {}
         self._images: dict[tuple[str, int], Polynomial] = {}
@@ -103,6 +104,7 @@ class NormalForm:
             self._numbers[atom] = number
             self.atoms.append(atom)
             self.scalar.append(scalar)
+            self.has_roots |= isinstance(atom, Applied) and atom.function == "sqrt"
         return number
 
     def variable(self, name: str) -> int:
@@ -150,7 +152,7 @@ class NormalForm:
                     result[monomial] = value
                 else:
                     result.pop(monomial, None)
-        return result
+        return roots.settled(self, result) if self.has_roots else result
 
     def power(self, poly: Polynomial, exponent: int) -> Polynomial:
         """Return a power with a natural exponent."""
