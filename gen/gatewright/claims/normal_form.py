@@ -67,6 +67,10 @@ class NormalForm:
                     self._known[part.place] = self._node(part)
         return self._known[term.place]
 
+    def take(self, variable: Term, value: Polynomial) -> None:
+        """Take a normal form as that of a variable, as if it had been substituted."""
+        self._known[variable.place] = value
+
     def difference(self, left: Term, right: Term) -> Polynomial:
         """Return the normal form of `left - right`, divisors multiplied out; empty if equal."""
         return division.cleared(self, add(self.of(left), self.of(right), -1))
