@@ -191,5 +191,5 @@ def test_refutations_say_the_smallest_size_and_the_first_step() -> None:
     finding = verdict("formulas_gates_read_c").finding
     assert isinstance(finding, Refuted)
     (condition,) = finding.vanishes
-    assert condition.startswith("zero if and only if gru.U_n @ (")
-    assert "lstm_gates_read_c.o[t]*lstm_gates_read_c.c[t-1]" in condition
+    assert condition.startswith("zero if and only if `gru.U_n @ (")
+    assert "lstm_gates_read_c.c[t-1] * lstm_gates_read_c.o[t]" in condition

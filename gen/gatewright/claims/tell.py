@@ -53,7 +53,7 @@ def _proved(claim: Claim, proof: Proved) -> Iterator[str]:
         yield f"  the tie of {tie} looks {steps} step ahead: no cell computed in order can keep it"
     for rule, count in proof.rules:
         yield f"  used {count} times: {rule}" if count > 1 else f"  used once: {rule}"
-    for what, text, _ in proof.normal_forms:
+    for what, text in proof.normal_forms:
         yield f"  {what}"
         yield f"    both sides are {text}"
     for condition in proof.conditions:
@@ -70,6 +70,11 @@ def _proved(claim: Claim, proof: Proved) -> Iterator[str]:
         yield f"  training: {remark}"
     if proof.size_to_test > 1:
         yield f"  a test by numbers would need {proof.size_to_test} hidden units to mean as much"
+
+
+def plain(text: str) -> str:
+    """Return a sentence without the backticks around its formulas."""
+    return text.replace("`", "")
 
 
 def claim_with(claim: Claim, proof: Proved) -> Claim:
@@ -92,11 +97,11 @@ def _refuted(claim: Claim, refuted: Refuted) -> Iterator[str]:
         yield "  with one hidden unit the two are equal, so a test with one would not see it"
     yield f"  {observed.text} at t = {example.step}: left {example.left}, right {example.right}"
     yield from (f"    {line}" for line in numbers(example))
-    for what, text, _ in refuted.residuals:
+    for (what, text), condition in zip(refuted.residuals, refuted.vanishes, strict=True):
         yield f"  {what}: one step from related states differs by"
         yield f"    {text}"
-    for condition in refuted.vanishes:
-        yield f"    {condition}"
+        if condition:
+            yield f"    {plain(condition)}"
 
 
 def numbers(example: Counterexample) -> Iterator[str]:
