@@ -110,7 +110,7 @@ def test_a_residual_is_worth_what_the_difference_is_worth() -> None:
                 told = world.formula(parse(text, references=True), 0)
             except MeaningError:  # a gate that is a given sequence, in the step before
                 continue
-            form = NormalForm(Theory.EXP, world.qualities)
+            form = NormalForm(Theory.PARITY, world.qualities)
             difference = world.terms.subtract(each.left, each.right)
             form.of(difference)
             if any(isinstance(atom, Reciprocal) for atom in form.atoms):
