@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gatewright.claims.gradients import gradients
 from gatewright.claims.pages import Block
-from gatewright.claims.tell import numbers
+from gatewright.claims.tell import claim_with, numbers
+from gatewright.claims.training import training
 from gatewright.claims.typeset import ClaimNaming, naming
 from gatewright.claims.verdict import Proved, Refuted, Verdict
 
@@ -39,6 +41,8 @@ def detail(verdict: Verdict, told: bool) -> Iterator[Block]:
             if proof.rules:
                 used = "; ".join(f"`{rule}`" for rule, _ in proof.rules)
                 yield Block("text", f"Used: {used}.")
+            found = gradients(claim_with(claim, proof), proof.theory)
+            yield Block("text", f"Gradients: {found}. Training: {'; '.join(training(claim))}.")
             for condition in proof.conditions:
                 yield Block("text", f"Provided that {condition}.", names=names)
         case Refuted() as refuted:

@@ -210,7 +210,8 @@ class NormalForm:
         """Return m if the atom is the inverse of `matrix` applied to m."""
         found = self.atoms[atom]
         pair = {matrix, found.matrix} if isinstance(found, Mapped) else set()
-        if isinstance(found, Mapped) and pair == {name, name + INVERSE}:
+        marked = {name + TRANSPOSE, name + INVERSE + TRANSPOSE}
+        if isinstance(found, Mapped) and pair in ({name, name + INVERSE}, marked):
             self.rules["inv(P) @ P = 1"] += 1
             return found.monomial
         return None

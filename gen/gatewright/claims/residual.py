@@ -36,6 +36,7 @@ from gatewright.claims.theory import INJECTIVE, Quality, Theory
 from gatewright.claims.world import MeaningError, World
 
 LARGEST = 60
+LARGEST_TO_SPLIT = 12
 
 
 def residuals(claim: Claim) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
@@ -117,11 +118,13 @@ def _factor(form: NormalForm, poly: Polynomial, power: int, names: Mapping[int, 
 
 
 def _by_causes(form: NormalForm, poly: Polynomial, names: Mapping[int, str]) -> str | None:
-    """Split a polynomial in two products by exchanging one function for another of its kind.
+    """Split a polynomial in two products by exchanging one value of a cell for one of the other.
 
     `i * g - z * n` is `(i - z) * g`, zero if i = z, plus `z * (g - n)`, zero if g = n.
     """
-    atoms = sorted({atom for monomial in poly for atom, _ in monomial})
+    if len(poly) > LARGEST_TO_SPLIT:
+        return None
+    atoms = sorted({atom for monomial in poly for atom, _ in monomial if atom in names})
     for first in atoms:
         for second in atoms:
             one, other = form.atoms[first], form.atoms[second]

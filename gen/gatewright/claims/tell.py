@@ -11,8 +11,9 @@ from dataclasses import replace
 from fractions import Fraction
 
 from gatewright.claims.claim import Claim
+from gatewright.claims.gradients import gradients
 from gatewright.claims.theory import Theory
-from gatewright.claims.training import gradients, training
+from gatewright.claims.training import training
 from gatewright.claims.verdict import Counterexample, Proved, Refuted, Undecided, Verdict
 from gatewright.language.equation import parse
 
@@ -58,14 +59,7 @@ def _proved(claim: Claim, proof: Proved) -> Iterator[str]:
         yield f"    both sides are {text}"
     for condition in proof.conditions:
         yield f"  provided that {condition}"
-    found = gradients(claim_with(claim, proof), proof.theory)
-    if not found.unshown:
-        yield f"  gradients: all {found.compared} are equal, by their normal forms"
-    else:
-        yield (
-            "  gradients: equal, as both sides are one function; the normal form shows "
-            f"{found.compared - len(found.unshown)} of {found.compared}"
-        )
+    yield f"  gradients: {gradients(claim_with(claim, proof), proof.theory)}"
     for remark in training(claim):
         yield f"  training: {remark}"
     if proof.size_to_test > 1:
