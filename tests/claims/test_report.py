@@ -84,6 +84,9 @@ def test_every_formula_of_a_verdict_can_be_read_back(name: str) -> None:
     for claim in family(name):
         found = decide(claim).finding
         texts = [str(expr) for expr in claim.ties.values()]
+        # Between backticks a claim file writes formulas and no other names.
+        texts += FORMULA.findall(claim.statement) + FORMULA.findall(claim.told)
+        assert not re.search(r"`\w*_\w*_\w*`", claim.statement + claim.told)
         if isinstance(found, Proved):
             texts += [text for pair in found.normal_forms for text in pair]
         if isinstance(found, Refuted):

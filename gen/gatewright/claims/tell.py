@@ -28,7 +28,7 @@ ASSUMES = {
 def tell(verdict: Verdict) -> str:
     """Return the whole finding as text."""
     claim = verdict.claim
-    lines = [f"{claim.name}: {verdict.word.upper()}", f"  {claim.statement}"]
+    lines = [f"{claim.name}: {verdict.word.upper()}", f"  {plain(claim.statement)}"]
     match verdict.finding:
         case Proved() as proved:
             lines += _proved(claim, proved)
