@@ -152,9 +152,9 @@ def _assumed(claim: Claim) -> Iterator[Block]:
     yield Block("list", "sets", tuple((each,) for each in sets), names)
     yield Block(
         "text",
-        "Each repairs the timing (the output gate at read time, a reset gate that never changes, "
-        "or `U_n = 0`) and the source (gates that read c, an update gate that never changes, or "
-        "`U_z = 0`); only `r = 1` and `z = 0` repair both at once.",
+        "A repair of the timing (the output gate at read time, a reset gate that never changes, or "
+        "`U_n = 0`) together with a repair of the source (gates that read c, an update gate that "
+        "never changes, or `U_z = 0`) is such a set; the others repair both at once.",
         names=names,
     )
 
