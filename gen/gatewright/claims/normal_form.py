@@ -68,6 +68,10 @@ class NormalForm:
                     self._known[part.place] = self._node(part)
         return self._known[term.place]
 
+    def take(self, variable: Term, value: Polynomial) -> None:
+        """Take a normal form as that of a variable, as if it had been substituted."""
+        self._known[variable.place] = value
+
     def difference(self, left: Term, right: Term) -> Polynomial:
         """Return the normal form of `left - right`, divisors multiplied out; empty if equal."""
         return division.cleared(self, add(self.of(left), self.of(right), -1))
@@ -208,7 +212,8 @@ class NormalForm:
         """Return m if the atom is the inverse of `matrix` applied to m."""
         found = self.atoms[atom]
         pair = {matrix, found.matrix} if isinstance(found, Mapped) else set()
-        if isinstance(found, Mapped) and pair == {name, name + INVERSE}:
+        marked = {name + TRANSPOSE, name + INVERSE + TRANSPOSE}
+        if isinstance(found, Mapped) and pair in ({name, name + INVERSE}, marked):
             self.rules["inv(P) @ P = 1"] += 1
             return found.monomial
         return None
