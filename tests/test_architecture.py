@@ -48,7 +48,7 @@ DOORS = {
     "llvmlite": {"runtime", "cli/doctor.py"},
     "cuda": {"runtime/cuda"},
     "numpy": {"runtime", "verify", "studies", "bridges", "loaded.py"},
-    "torch": {"bridges/torch", "studies/peers_torch.py"},
+    "torch": {"bridges/torch", "runtime/cuda/tensors.py", "studies/peers_torch.py"},
     "jax": {"bridges/jax.py", "bridges/jax_kernels.py", "studies/peers_jax.py"},
     "onnx": {"bridges/onnx.py", "studies/peers_onnxruntime.py"},
     "onnxruntime": {"studies/peers_onnxruntime.py"},

@@ -15,19 +15,18 @@ from numpy import float64 as real
 
 from gatewright.runtime.cuda import (
     all_rows,
-    all_units,
     device,
     driver,
     engine,
     exp,
-    first_row,
-    first_unit,
     flat,
     outer,
     product,
     product_transposed,
     rows,
     tanh,
+    this_row,
+    this_unit,
     units,
 )
 from gatewright.runtime.layout import Layout
@@ -63,30 +62,42 @@ def cell(W_i_x, U_i_h, b_i, W_g_x, U_g_h, b_g, c, W_o_x, U_o_h, b_o):
 
 @rows
 def cell_rows(
-    W_i_x, U_i_h, b_i, W_g_x, U_g_h, b_g, c, W_o_x, U_o_h, b_o, i, g, c_next, o, tanh_c_next, h_next
+    row_count,
+    unit_count,
+    W_i_x,
+    U_i_h,
+    b_i,
+    W_g_x,
+    U_g_h,
+    b_g,
+    c,
+    W_o_x,
+    U_o_h,
+    b_o,
+    i,
+    g,
+    c_next,
+    o,
+    tanh_c_next,
+    h_next,
 ):
     """Run `cell` for every row and every unit."""
-    for row in range(first_row(), i.shape[0], all_rows()):
-        for unit in range(first_unit(), i.shape[1], all_units()):
-            (
-                i[row, unit],
-                g[row, unit],
-                c_next[row, unit],
-                o[row, unit],
-                tanh_c_next[row, unit],
-                h_next[row, unit],
-            ) = cell(
-                W_i_x[row, unit],
-                U_i_h[row, unit],
-                b_i[unit],
-                W_g_x[row, unit],
-                U_g_h[row, unit],
-                b_g[unit],
-                c[row, unit],
-                W_o_x[row, unit],
-                U_o_h[row, unit],
-                b_o[unit],
-            )
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        at_3 = row * (3 * unit_count) + unit
+        i[at], g[at], c_next[at], o[at], tanh_c_next[at], h_next[at] = cell(
+            W_i_x[at_3],
+            U_i_h[at_3],
+            b_i[unit],
+            W_g_x[at_3],
+            U_g_h[at_3],
+            b_g[unit],
+            c[at],
+            W_o_x[at_3],
+            U_o_h[at_3],
+            b_o[unit],
+        )
 
 
 @driver
@@ -141,10 +152,56 @@ def step(
 
 
 @driver
+def steps(
+    T,
+    U_i,
+    U_g,
+    U_o,
+    h,
+    W_i_x,
+    b_i,
+    W_g_x,
+    b_g,
+    c,
+    W_o_x,
+    b_o,
+    U_i_h,
+    U_g_h,
+    U_o_h,
+    i,
+    g,
+    o,
+    tanh_c_next,
+):
+    """Run the steps of a sequence one by one."""
+    for t in range(T):
+        step(
+            U_i,
+            U_g,
+            U_o,
+            h[t],
+            W_i_x[t],
+            b_i,
+            W_g_x[t],
+            b_g,
+            c[t],
+            W_o_x[t],
+            b_o,
+            U_i_h,
+            U_g_h,
+            U_o_h,
+            i[t],
+            g[t],
+            c[t + 1],
+            o[t],
+            tanh_c_next[t],
+            h[t + 1],
+        )
+
+
+@driver
 def forward(
     T,
-    chunk,
-    kept,
     W_i,
     W_g,
     W_o,
@@ -168,42 +225,29 @@ def forward(
     o,
     tanh_c_next,
 ):
-    """Run T time steps, in chunks."""
-    for first in range(0, T, chunk):
-        last = min(first + chunk, T)
-        shift = 0 if kept else first
-        before(
-            W_i,
-            W_g,
-            W_o,
-            flat(x, first, last),
-            flat(W_i_x, 0, last - first),
-            flat(W_g_x, 0, last - first),
-            flat(W_o_x, 0, last - first),
-        )
-        for t in range(first, last):
-            step(
-                U_i,
-                U_g,
-                U_o,
-                h[t],
-                W_i_x[t - first],
-                b_i,
-                W_g_x[t - first],
-                b_g,
-                c[t],
-                W_o_x[t - first],
-                b_o,
-                U_i_h,
-                U_g_h,
-                U_o_h,
-                i[t - shift],
-                g[t - shift],
-                c[t + 1],
-                o[t - shift],
-                tanh_c_next[t - shift],
-                h[t + 1],
-            )
+    """Run T time steps."""
+    before(W_i, W_g, W_o, flat(x, 0, T), flat(W_i_x, 0, T), flat(W_g_x, 0, T), flat(W_o_x, 0, T))
+    steps(
+        T,
+        U_i,
+        U_g,
+        U_o,
+        h,
+        W_i_x,
+        b_i,
+        W_g_x,
+        b_g,
+        c,
+        W_o_x,
+        b_o,
+        U_i_h,
+        U_g_h,
+        U_o_h,
+        i,
+        g,
+        o,
+        tanh_c_next,
+    )
 
 
 # Reverse: 18 elementwise operations per row and unit, and its matrix products.
@@ -232,32 +276,48 @@ def cell_vjp(ct_y, ct_h_next, o, tanh_c_next, ct_c_next, i, g):
 
 
 @rows
-def cell_vjp_rows(ct_y, ct_h_next, o, tanh_c_next, ct_c_next, i, g, d_a_o, d_a_g, d_a_i, d_c):
+def cell_vjp_rows(
+    row_count,
+    unit_count,
+    ct_y,
+    ct_h_next,
+    o,
+    tanh_c_next,
+    ct_c_next,
+    i,
+    g,
+    d_a_o,
+    d_a_g,
+    d_a_i,
+    d_c,
+):
     """Run `cell_vjp` for every row and every unit."""
-    for row in range(first_row(), d_a_o.shape[0], all_rows()):
-        for unit in range(first_unit(), d_a_o.shape[1], all_units()):
-            d_a_o[row, unit], d_a_g[row, unit], d_a_i[row, unit], d_c[row, unit] = cell_vjp(
-                ct_y[row, unit],
-                ct_h_next[row, unit],
-                o[row, unit],
-                tanh_c_next[row, unit],
-                ct_c_next[row, unit],
-                i[row, unit],
-                g[row, unit],
-            )
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        at_3 = row * (3 * unit_count) + unit
+        d_a_o[at_3], d_a_g[at_3], d_a_i[at_3], d_c[at] = cell_vjp(
+            ct_y[at], ct_h_next[at], o[at], tanh_c_next[at], ct_c_next[at], i[at], g[at]
+        )
 
 
 @units
-def sums(more, d_a_i, d_a_g, d_a_o, d_b_i, d_b_g, d_b_o):
-    """Sum over all rows what becomes the gradients of vectors and scalars."""
-    for unit in range(first_unit(), d_a_i.shape[1], all_units()):
-        d_b_i[unit] = d_b_i[unit] if more else real(0)
-        d_b_g[unit] = d_b_g[unit] if more else real(0)
-        d_b_o[unit] = d_b_o[unit] if more else real(0)
-        for row in range(d_a_i.shape[0] - 1, -1, -1):
-            d_b_i[unit] += d_a_i[row, unit]
-            d_b_g[unit] += d_a_g[row, unit]
-            d_b_o[unit] += d_a_o[row, unit]
+def sums(row_count, unit_count, d_a_i, d_a_g, d_a_o, d_b_i, d_b_g, d_b_o):
+    """Sum what becomes the gradients of vectors and scalars, in parts."""
+    unit = this_unit()
+    if unit < unit_count:
+        d_b_i_part = real(0)
+        d_b_g_part = real(0)
+        d_b_o_part = real(0)
+        for row in range(this_row(), row_count, all_rows()):
+            at_3 = row * (3 * unit_count) + unit
+            d_b_i_part += d_a_i[at_3]
+            d_b_g_part += d_a_g[at_3]
+            d_b_o_part += d_a_o[at_3]
+        at = this_row() * unit_count + unit
+        d_b_i[at] = d_b_i_part
+        d_b_g[at] = d_b_g_part
+        d_b_o[at] = d_b_o_part
 
 
 @driver
@@ -286,9 +346,31 @@ def outers_vjp(
 
 
 @driver
+def steps_vjp(T, ct_y, d_h, o, tanh_c_next, d_c, i, g, U_i, U_g, U_o, d_a_o, d_a_g, d_a_i):
+    """Run the steps of a sequence one by one."""
+    for t in range(T - 1, -1, -1):
+        step_vjp(
+            ct_y[t],
+            d_h[(t + 1) % 2],
+            o[t],
+            tanh_c_next[t],
+            d_c[(t + 1) % 2],
+            i[t],
+            g[t],
+            U_i,
+            U_g,
+            U_o,
+            d_a_o[t],
+            d_a_g[t],
+            d_a_i[t],
+            d_c[t % 2],
+            d_h[t % 2],
+        )
+
+
+@driver
 def backward(
     T,
-    chunk,
     more,
     ct_y,
     d_h,
@@ -319,53 +401,28 @@ def backward(
     d_b_g,
     d_b_o,
 ):
-    """Run T time steps from the last to the first, in chunks."""
-    for last in range(T, 0, -chunk):
-        first = max(last - chunk, 0)
-        for t in range(last - 1, first - 1, -1):
-            step_vjp(
-                ct_y[t],
-                d_h[(t + 1) % 2],
-                o[t],
-                tanh_c_next[t],
-                d_c[(t + 1) % 2],
-                i[t],
-                g[t],
-                U_i,
-                U_g,
-                U_o,
-                d_a_o[t - first],
-                d_a_g[t - first],
-                d_a_i[t - first],
-                d_c[t % 2],
-                d_h[t % 2],
-            )
-        after_vjp(
-            W_i,
-            W_g,
-            W_o,
-            flat(d_a_i, 0, last - first),
-            flat(d_a_g, 0, last - first),
-            flat(d_a_o, 0, last - first),
-            flat(d_x, first, last),
-        )
-        outers_vjp(
-            more or last < T,
-            flat(d_a_i, 0, last - first),
-            flat(d_a_g, 0, last - first),
-            flat(d_a_o, 0, last - first),
-            flat(x, first, last),
-            d_W_i,
-            d_W_g,
-            d_W_o,
-            flat(h, first, last),
-            d_U_i,
-            d_U_g,
-            d_U_o,
-            d_b_i,
-            d_b_g,
-            d_b_o,
-        )
+    """Run T time steps from the last to the first."""
+    steps_vjp(T, ct_y, d_h, o, tanh_c_next, d_c, i, g, U_i, U_g, U_o, d_a_o, d_a_g, d_a_i)
+    after_vjp(
+        W_i, W_g, W_o, flat(d_a_i, 0, T), flat(d_a_g, 0, T), flat(d_a_o, 0, T), flat(d_x, 0, T)
+    )
+    outers_vjp(
+        more,
+        flat(d_a_i, 0, T),
+        flat(d_a_g, 0, T),
+        flat(d_a_o, 0, T),
+        flat(x, 0, T),
+        d_W_i,
+        d_W_g,
+        d_W_o,
+        flat(h, 0, T),
+        d_U_i,
+        d_U_g,
+        d_U_o,
+        d_b_i,
+        d_b_g,
+        d_b_o,
+    )
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -426,6 +483,21 @@ LAYOUT = Layout(
         "d_b_i": ("gradient", "hidden"),
         "d_b_g": ("gradient", "hidden"),
         "d_b_o": ("gradient", "hidden"),
+    },
+    stacks={
+        "forward": (
+            ("W_i_x", "W_g_x", "W_o_x"),
+            ("U_i_h", "U_g_h", "U_o_h"),
+            ("W_i", "W_g", "W_o"),
+            ("U_i", "U_g", "U_o"),
+        ),
+        "backward": (
+            ("d_a_i", "d_a_g", "d_a_o"),
+            ("U_i", "U_g", "U_o"),
+            ("W_i", "W_g", "W_o"),
+            ("d_W_i", "d_W_g", "d_W_o"),
+            ("d_U_i", "d_U_g", "d_U_o"),
+        ),
     },
     engine=engine,
 )

@@ -13,19 +13,18 @@ from numpy import float64 as real
 
 from gatewright.runtime.cuda import (
     all_rows,
-    all_units,
     device,
     driver,
     engine,
     exp,
-    first_row,
-    first_unit,
     flat,
     outer,
     product,
     product_transposed,
     rows,
     tanh,
+    this_row,
+    this_unit,
     units,
 )
 from gatewright.runtime.layout import Layout
@@ -61,21 +60,21 @@ def cell(U_u_h, V_u_z, b_u, h, z):
 
 
 @rows
-def before_cell_rows(W_z_x, b_z, z):
+def before_cell_rows(row_count, unit_count, W_z_x, b_z, z):
     """Run `before_cell` for every row and every unit."""
-    for row in range(first_row(), z.shape[0], all_rows()):
-        for unit in range(first_unit(), z.shape[1], all_units()):
-            z[row, unit] = before_cell(W_z_x[row, unit], b_z[unit])
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        z[at] = before_cell(W_z_x[at], b_z[unit])
 
 
 @rows
-def cell_rows(U_u_h, V_u_z, b_u, h, z, u, h_next):
+def cell_rows(row_count, unit_count, U_u_h, V_u_z, b_u, h, z, u, h_next):
     """Run `cell` for every row and every unit."""
-    for row in range(first_row(), u.shape[0], all_rows()):
-        for unit in range(first_unit(), u.shape[1], all_units()):
-            u[row, unit], h_next[row, unit] = cell(
-                U_u_h[row, unit], V_u_z[row, unit], b_u[unit], h[row, unit], z[row, unit]
-            )
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        u[at], h_next[at] = cell(U_u_h[at], V_u_z[at], b_u[unit], h[at], z[at])
 
 
 @driver
@@ -94,22 +93,17 @@ def step(U_u, h, V_u_z, b_u, z, U_u_h, u, h_next):
 
 
 @driver
-def forward(T, chunk, kept, W_z, x, b_z, V_u, W_z_x, z, V_u_z, U_u, h, b_u, U_u_h, u):
-    """Run T time steps, in chunks."""
-    for first in range(0, T, chunk):
-        last = min(first + chunk, T)
-        shift = 0 if kept else first
-        before(
-            W_z,
-            flat(x, first, last),
-            b_z,
-            V_u,
-            flat(W_z_x, 0, last - first),
-            flat(z, first - shift, last - shift),
-            flat(V_u_z, 0, last - first),
-        )
-        for t in range(first, last):
-            step(U_u, h[t], V_u_z[t - first], b_u, z[t - shift], U_u_h, u[t - shift], h[t + 1])
+def steps(T, U_u, h, V_u_z, b_u, z, U_u_h, u):
+    """Run the steps of a sequence one by one."""
+    for t in range(T):
+        step(U_u, h[t], V_u_z[t], b_u, z[t], U_u_h, u[t], h[t + 1])
+
+
+@driver
+def forward(T, W_z, x, b_z, V_u, W_z_x, z, V_u_z, U_u, h, b_u, U_u_h, u):
+    """Run T time steps."""
+    before(W_z, flat(x, 0, T), b_z, V_u, flat(W_z_x, 0, T), flat(z, 0, T), flat(V_u_z, 0, T))
+    steps(T, U_u, h, V_u_z, b_u, z, U_u_h, u)
 
 
 # Reverse: 14 elementwise operations per row and unit, and its matrix products.
@@ -144,42 +138,46 @@ def after_vjp_cell(d_z_products, d_h_next, u, z):
 
 
 @rows
-def cell_vjp_1_rows(ct_y, ct_h_next, h, z, u, d_h_next, d_a_u):
+def cell_vjp_1_rows(row_count, unit_count, ct_y, ct_h_next, h, z, u, d_h_next, d_a_u):
     """Run `cell_vjp_1` for every row and every unit."""
-    for row in range(first_row(), d_h_next.shape[0], all_rows()):
-        for unit in range(first_unit(), d_h_next.shape[1], all_units()):
-            d_h_next[row, unit], d_a_u[row, unit] = cell_vjp_1(
-                ct_y[row, unit], ct_h_next[row, unit], h[row, unit], z[row, unit], u[row, unit]
-            )
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        d_h_next[at], d_a_u[at] = cell_vjp_1(ct_y[at], ct_h_next[at], h[at], z[at], u[at])
 
 
 @rows
-def cell_vjp_2_rows(d_h_products, d_h_next, u, d_h):
+def cell_vjp_2_rows(row_count, unit_count, d_h_products, d_h_next, u, d_h):
     """Run `cell_vjp_2` for every row and every unit."""
-    for row in range(first_row(), d_h.shape[0], all_rows()):
-        for unit in range(first_unit(), d_h.shape[1], all_units()):
-            d_h[row, unit] = cell_vjp_2(d_h_products[row, unit], d_h_next[row, unit], u[row, unit])
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        d_h[at] = cell_vjp_2(d_h_products[at], d_h_next[at], u[at])
 
 
 @rows
-def after_vjp_cell_rows(d_z_products, d_h_next, u, z, d_a_z):
+def after_vjp_cell_rows(row_count, unit_count, d_z_products, d_h_next, u, z, d_a_z):
     """Run `after_vjp_cell` for every row and every unit."""
-    for row in range(first_row(), d_a_z.shape[0], all_rows()):
-        for unit in range(first_unit(), d_a_z.shape[1], all_units()):
-            d_a_z[row, unit] = after_vjp_cell(
-                d_z_products[row, unit], d_h_next[row, unit], u[row, unit], z[row, unit]
-            )
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        d_a_z[at] = after_vjp_cell(d_z_products[at], d_h_next[at], u[at], z[at])
 
 
 @units
-def sums(more, d_a_z, d_a_u, d_b_z, d_b_u):
-    """Sum over all rows what becomes the gradients of vectors and scalars."""
-    for unit in range(first_unit(), d_a_z.shape[1], all_units()):
-        d_b_z[unit] = d_b_z[unit] if more else real(0)
-        d_b_u[unit] = d_b_u[unit] if more else real(0)
-        for row in range(d_a_z.shape[0] - 1, -1, -1):
-            d_b_z[unit] += d_a_z[row, unit]
-            d_b_u[unit] += d_a_u[row, unit]
+def sums(row_count, unit_count, d_a_z, d_a_u, d_b_z, d_b_u):
+    """Sum what becomes the gradients of vectors and scalars, in parts."""
+    unit = this_unit()
+    if unit < unit_count:
+        d_b_z_part = real(0)
+        d_b_u_part = real(0)
+        for row in range(this_row(), row_count, all_rows()):
+            at = row * unit_count + unit
+            d_b_z_part += d_a_z[at]
+            d_b_u_part += d_a_u[at]
+        at = this_row() * unit_count + unit
+        d_b_z[at] = d_b_z_part
+        d_b_u[at] = d_b_u_part
 
 
 @driver
@@ -208,9 +206,26 @@ def outers_vjp(more, d_a_z, x, d_W_z, d_a_u, h, d_U_u, z, d_V_u, d_b_z, d_b_u):
 
 
 @driver
+def steps_vjp(T, ct_y, d_h, h, z, u, U_u, d_h_next, d_a_u, d_h_products):
+    """Run the steps of a sequence one by one."""
+    for t in range(T - 1, -1, -1):
+        step_vjp(
+            ct_y[t],
+            d_h[(t + 1) % 2],
+            h[t],
+            z[t],
+            u[t],
+            U_u,
+            d_h_next[t],
+            d_a_u[t],
+            d_h_products,
+            d_h[t % 2],
+        )
+
+
+@driver
 def backward(
     T,
-    chunk,
     more,
     ct_y,
     d_h,
@@ -233,46 +248,32 @@ def backward(
     d_b_z,
     d_b_u,
 ):
-    """Run T time steps from the last to the first, in chunks."""
-    for last in range(T, 0, -chunk):
-        first = max(last - chunk, 0)
-        for t in range(last - 1, first - 1, -1):
-            step_vjp(
-                ct_y[t],
-                d_h[(t + 1) % 2],
-                h[t],
-                z[t],
-                u[t],
-                U_u,
-                d_h_next[t - first],
-                d_a_u[t - first],
-                d_h_products,
-                d_h[t % 2],
-            )
-        after_vjp(
-            V_u,
-            flat(d_a_u, 0, last - first),
-            flat(d_h_next, 0, last - first),
-            flat(u, first, last),
-            flat(z, first, last),
-            W_z,
-            flat(d_z_products, 0, last - first),
-            flat(d_a_z, 0, last - first),
-            flat(d_x, first, last),
-        )
-        outers_vjp(
-            more or last < T,
-            flat(d_a_z, 0, last - first),
-            flat(x, first, last),
-            d_W_z,
-            flat(d_a_u, 0, last - first),
-            flat(h, first, last),
-            d_U_u,
-            flat(z, first, last),
-            d_V_u,
-            d_b_z,
-            d_b_u,
-        )
+    """Run T time steps from the last to the first."""
+    steps_vjp(T, ct_y, d_h, h, z, u, U_u, d_h_next, d_a_u, d_h_products)
+    after_vjp(
+        V_u,
+        flat(d_a_u, 0, T),
+        flat(d_h_next, 0, T),
+        flat(u, 0, T),
+        flat(z, 0, T),
+        W_z,
+        flat(d_z_products, 0, T),
+        flat(d_a_z, 0, T),
+        flat(d_x, 0, T),
+    )
+    outers_vjp(
+        more,
+        flat(d_a_z, 0, T),
+        flat(x, 0, T),
+        d_W_z,
+        flat(d_a_u, 0, T),
+        flat(h, 0, T),
+        d_U_u,
+        flat(z, 0, T),
+        d_V_u,
+        d_b_z,
+        d_b_u,
+    )
 
 
 # What the runtime allocates: place and dimensions of every array, by name.

@@ -13,6 +13,7 @@ same Source, so there is no second way to make a file.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -20,8 +21,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gatewright.emit.allowlist import require_allowed
 from gatewright.emit.lines import imported, literal
-from gatewright.emit.listing import Array, Direction, direction
+from gatewright.emit.listing import Array, Direction, directions
 from gatewright.emit.placement import place
+from gatewright.emit.pointers import pointer_directions
 from gatewright.emit.printer import definitions, functions_used, primitives
 from gatewright.language.cell import Cell, Variable
 from gatewright.language.expression import Expr
@@ -33,13 +35,13 @@ from gatewright.program.ir import Assign, Program, Reduction
 class Target:
     """A kind of generated file: its template, and the names its runtime gives every file.
 
-    `parted` targets share the work of every routine between threads.
+    `directions` makes the routines of a cell's two Programs.
     """
 
     name: str
     template: str
     provides: tuple[str, ...]
-    parted: bool = False
+    directions: Callable[[Programs], tuple[Direction, Direction]] = directions
 
 
 _DRIVERS = (
@@ -55,13 +57,15 @@ _DRIVERS = (
 _PARTS = ("by_units", "meet", "rows_of", "units_of", "wait")
 # Of what a runtime provides, a file imports these only if it calls them.
 _CALLED = ("by_units", "flat", "meet", "outer", "product", "product_transposed", "wait")
-_VISITORS = ("all_rows", "all_units", "first_row", "first_unit")
+# Only sums visit more than one row.
+_SUMMED = ("all_rows", "units")
+_VISITORS = ("all_rows", "this_row", "this_unit")
 
 TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
-        Target("cpu", "cpu.py.jinja", (*_DRIVERS, *_PARTS), parted=True),
-        Target("cuda", "cuda.py.jinja", (*_DRIVERS, *_VISITORS)),
+        Target("cpu", "cpu.py.jinja", (*_DRIVERS, *_PARTS)),
+        Target("cuda", "cuda.py.jinja", (*_DRIVERS, *_VISITORS), pointer_directions),
     )
 }
 
@@ -96,8 +100,7 @@ def emit(programs: Programs, target: Target) -> Source:
     Raises InternalError if the text is not Python or leaves the allow-list.
     """
     cell = programs.cell
-    forward = direction(programs.forward, "", target.parted)
-    reverse = direction(programs.reverse, "_vjp", target.parted)
+    forward, reverse = target.directions(programs)
     used = functions_used(_expressions(programs))
     text = (
         _environment()
@@ -170,8 +173,9 @@ def _imports(target: Target, directions: tuple[Direction, ...], used: tuple[str,
     routines = [routine for each in directions for routine in each.drivers]
     text = "\n".join(line for routine in routines for line in routine.body)
     called = {name for name in _CALLED if f"{name}(" in text}
-    always = {"engine", *target.provides} - {*_CALLED, "units"}
-    sums = {"units"} if any(each.sums for each in directions) else set()
+    always = {"engine", *target.provides} - {*_CALLED, *_SUMMED}
+    summed = any(each.sums for each in directions)
+    sums = {name for name in _SUMMED if summed and name in target.provides}
     names = sorted({*called, *always, *sums, *primitives(used)})
     return [
         *imported(f"gatewright.runtime.{target.name}", names),
@@ -201,6 +205,8 @@ def _layout(programs: Programs, forward: Direction, reverse: Direction) -> list[
         ("reverse", places(reverse.arrays)),
     )
     lines = ["LAYOUT = Layout("]
+    if forward.stacks or reverse.stacks:
+        fields = (*fields, ("stacks", {"forward": forward.stacks, "backward": reverse.stacks}))
     for name, value in fields:
         lines += literal(f"{name}=", value, 4)
     return [*lines, "    engine=engine,", ")"]

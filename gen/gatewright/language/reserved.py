@@ -22,13 +22,16 @@ _WORDS = """
     pow round tuple list dict set str bool type object print zip enumerate reversed slice sorted
     exp log tanh fma sqrt isfinite self cls main Layout LAYOUT
     product product_transposed outer flat maximum minimum absolute half_step
-    first_row all_rows first_unit all_units rows_of units_of by_units wait meet engine part
+    this_row this_unit all_rows row_count unit_count rows_of units_of by_units wait meet engine part
     first last chunk kept shift more backward
 """
 GENERATED_WORDS = frozenset(_WORDS.split())
 
 # The routines of a generated file: `cell_1`, `before_vjp`, `cell_vjp_2_rows`.
-_ROUTINE = re.compile(r"(before|cell|step|sequence|after|outers|sums)(_(vjp|cell|rows|[0-9]+))*")
+# And the places of elements: `at_3`.
+_ROUTINE = re.compile(
+    r"(before|cell|steps?|sequence|after|outers|sums|at)(_(vjp|cell|rows|[0-9]+))*"
+)
 
 # Windows opens a device, not a file, under these names, whatever the suffix.
 DEVICES = frozenset(

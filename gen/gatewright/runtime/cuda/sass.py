@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import tempfile
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -35,8 +35,9 @@ class AssemblyError(RuntimeError):
 
 @dataclass(frozen=True)
 class MachineCode:
-    """What a kernel became: bytes of stack and spills, and counts of instructions."""
+    """What a kernel became: bytes of stack, spills and shared memory, counts of instructions."""
 
+    cubin: bytes = field(repr=False)
     registers: int
     stack: int
     spill_stores: int
@@ -67,6 +68,7 @@ def machine_code(ptx: str, arch: str) -> MachineCode:
         raise AssemblyError(f"the assembler's log names no registers:\n{log}")
     names = disassembled(cubin)
     return MachineCode(
+        cubin=cubin,
         registers=found["registers"],
         stack=found["stack"],
         spill_stores=found["spill_stores"],
