@@ -17,14 +17,29 @@ from gatewright.runtime.cuda import (
     driver,
     engine,
     flat,
+    local_array,
     outer,
     product,
     product_transposed,
     rows,
+    syncthreads,
     this_row,
     this_unit,
     units,
+    whole,
 )
+from gatewright.runtime.cuda.parts import (
+    clear,
+    fill,
+    load_columns,
+    load_rows,
+    meet,
+    multiply,
+    own_row,
+    own_unit,
+    owns_row,
+)
+from gatewright.runtime.cuda.sizes import EACH, HIDDEN
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -93,6 +108,35 @@ def forward(T, W, x, W_x, U, h, b, U_h):
     """Run T time steps."""
     before(W, flat(x, 0, T), flat(W_x, 0, T))
     steps(T, U, h, W_x, b, U_h)
+
+
+@whole
+def steps_whole(T, B, counters, U, h, W_x, b):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_rows(U, 0)
+    totals = local_array(EACH, real)
+    h_kept = local_array(EACH, real)
+    h_next_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        h_kept[each] = h[row * HIDDEN + unit] if owns_row(each, B) else real(0)
+    for t in range(T):
+        meet(counters, t + 1)
+        fill(0, h_kept, h, t * B, B, 1)
+        syncthreads()
+        clear(totals, 1)
+        multiply(totals, 0, 0, 1, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_next = ((t + 1) * B + row) * HIDDEN + unit
+            h_next_now = cell(W_x[at], totals[each], b[unit])
+            h_next_kept[each] = h_next_now
+            if owns_row(each, B):
+                h[at_next] = h_next_now
+        for each in range(EACH):
+            h_kept[each] = h_next_kept[each]
 
 
 # Reverse: 3 elementwise operations per row and unit, and its matrix products.
@@ -165,6 +209,42 @@ def backward(T, more, ct_y, d_h, h, U, d_a_h_next, W, d_x, x, d_W, d_U, d_b):
     outers_vjp(more, flat(d_a_h_next, 0, T), flat(x, 0, T), d_W, flat(h, 0, T), d_U, d_b)
 
 
+@whole
+def steps_vjp_whole(T, B, counters, U, ct_y, h, d_a_h_next, d_h):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_columns(U, 0)
+    totals = local_array(EACH, real)
+    ct_h_next_kept = local_array(EACH, real)
+    d_h_kept = local_array(EACH, real)
+    d_a_h_next_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        ct_h_next_kept[each] = d_h[(T % 2 * B + row) * HIDDEN + unit] if owns_row(each, B) else real(0)
+    for t in range(T - 1, -1, -1):
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_next = ((t + 1) * B + row) * HIDDEN + unit
+            d_a_h_next_now = cell_vjp(ct_y[at], ct_h_next_kept[each], h[at_next])
+            d_a_h_next_kept[each] = d_a_h_next_now
+            if owns_row(each, B):
+                d_a_h_next[at] = d_a_h_next_now
+        meet(counters, T - t)
+        fill(0, d_a_h_next_kept, d_a_h_next, t * B, B, 1)
+        syncthreads()
+        clear(totals, 1)
+        multiply(totals, 0, 0, 1, 0)
+        for each in range(EACH):
+            d_h_kept[each] = totals[each]
+        for each in range(EACH):
+            ct_h_next_kept[each] = d_h_kept[each]
+    for each in range(EACH):
+        row = own_row(each, B)
+        if owns_row(each, B):
+            d_h[row * HIDDEN + unit] = ct_h_next_kept[each]
+
+
 # What the runtime allocates: place and dimensions of every array, by name.
 
 LAYOUT = Layout(
@@ -191,6 +271,10 @@ LAYOUT = Layout(
         "d_W": ("gradient", "hidden", "input"),
         "d_U": ("gradient", "hidden", "hidden"),
         "d_b": ("gradient", "hidden"),
+    },
+    wholes={
+        "forward": {"weights": 1, "tiles": 1, "totals": 1, "terms": 1, "meetings": 1},
+        "backward": {"weights": 1, "tiles": 1, "totals": 1, "terms": 1, "meetings": 1},
     },
     engine=engine,
 )

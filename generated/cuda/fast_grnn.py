@@ -19,15 +19,30 @@ from gatewright.runtime.cuda import (
     engine,
     exp,
     flat,
+    local_array,
     outer,
     product,
     product_transposed,
     rows,
+    syncthreads,
     tanh,
     this_row,
     this_unit,
     units,
+    whole,
 )
+from gatewright.runtime.cuda.parts import (
+    clear,
+    fill,
+    load_columns,
+    load_rows,
+    meet,
+    multiply,
+    own_row,
+    own_unit,
+    owns_row,
+)
+from gatewright.runtime.cuda.sizes import EACH, HIDDEN
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -92,6 +107,39 @@ def forward(T, W, x, W_x, U, h, b_z, b_n, zeta, nu, U_h, z, n):
     """Run T time steps."""
     before(W, flat(x, 0, T), flat(W_x, 0, T))
     steps(T, U, h, W_x, b_z, b_n, zeta, nu, U_h, z, n)
+
+
+@whole
+def steps_whole(T, B, counters, U, h, W_x, b_z, b_n, zeta, nu, z, n):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_rows(U, 0)
+    totals = local_array(EACH, real)
+    h_kept = local_array(EACH, real)
+    h_next_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        h_kept[each] = h[row * HIDDEN + unit] if owns_row(each, B) else real(0)
+    for t in range(T):
+        meet(counters, t + 1)
+        fill(0, h_kept, h, t * B, B, 1)
+        syncthreads()
+        clear(totals, 1)
+        multiply(totals, 0, 0, 1, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_next = ((t + 1) * B + row) * HIDDEN + unit
+            z_now, n_now, h_next_now = cell(
+                W_x[at], totals[each], b_z[unit], b_n[unit], zeta[0], nu[0], h_kept[each]
+            )
+            h_next_kept[each] = h_next_now
+            if owns_row(each, B):
+                z[at] = z_now
+                n[at] = n_now
+                h[at_next] = h_next_now
+        for each in range(EACH):
+            h_kept[each] = h_next_kept[each]
 
 
 # Reverse: 21 elementwise operations per row and unit, and its matrix products.
@@ -349,6 +397,53 @@ def backward(
     )
 
 
+@whole
+def steps_vjp_whole(
+    T, B, counters, U, ct_y, n, zeta, z, nu, h, d_h_next_zeta_z_nu, d_a_n, d_a_z, d_p, d_h
+):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_columns(U, 0)
+    totals = local_array(EACH, real)
+    ct_h_next_kept = local_array(EACH, real)
+    d_h_kept = local_array(EACH, real)
+    d_h_next_kept = local_array(EACH, real)
+    d_p_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        ct_h_next_kept[each] = d_h[(T % 2 * B + row) * HIDDEN + unit] if owns_row(each, B) else real(0)
+    for t in range(T - 1, -1, -1):
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            d_h_next_now, d_h_next_zeta_z_nu_now, d_a_n_now, d_a_z_now, d_p_now = cell_vjp_1(
+                ct_y[at], ct_h_next_kept[each], n[at], zeta[0], z[at], nu[0], h[at]
+            )
+            d_h_next_kept[each] = d_h_next_now
+            d_p_kept[each] = d_p_now
+            if owns_row(each, B):
+                d_h_next_zeta_z_nu[at] = d_h_next_zeta_z_nu_now
+                d_a_n[at] = d_a_n_now
+                d_a_z[at] = d_a_z_now
+                d_p[at] = d_p_now
+        meet(counters, T - t)
+        fill(0, d_p_kept, d_p, t * B, B, 1)
+        syncthreads()
+        clear(totals, 1)
+        multiply(totals, 0, 0, 1, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            d_h_now = cell_vjp_2(totals[each], d_h_next_kept[each], z[at])
+            d_h_kept[each] = d_h_now
+        for each in range(EACH):
+            ct_h_next_kept[each] = d_h_kept[each]
+    for each in range(EACH):
+        row = own_row(each, B)
+        if owns_row(each, B):
+            d_h[row * HIDDEN + unit] = ct_h_next_kept[each]
+
+
 # What the runtime allocates: place and dimensions of every array, by name.
 
 LAYOUT = Layout(
@@ -394,6 +489,10 @@ LAYOUT = Layout(
         "d_b_n": ("gradient", "hidden"),
         "d_zeta": ("gradient", "hidden"),
         "d_nu": ("gradient", "hidden"),
+    },
+    wholes={
+        "forward": {"weights": 1, "tiles": 1, "totals": 1, "terms": 1, "meetings": 1},
+        "backward": {"weights": 1, "tiles": 1, "totals": 1, "terms": 1, "meetings": 1},
     },
     engine=engine,
 )

@@ -19,15 +19,30 @@ from gatewright.runtime.cuda import (
     engine,
     exp,
     flat,
+    local_array,
     outer,
     product,
     product_transposed,
     rows,
+    syncthreads,
     tanh,
     this_row,
     this_unit,
     units,
+    whole,
 )
+from gatewright.runtime.cuda.parts import (
+    clear,
+    fill,
+    load_columns,
+    load_rows,
+    meet,
+    multiply,
+    own_row,
+    own_unit,
+    owns_row,
+)
+from gatewright.runtime.cuda.sizes import EACH, EACH_2, HIDDEN
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -179,6 +194,67 @@ def forward(
     steps(
         T, U_r, U_z, h, W_r_x, b_r, W_z_x, b_z, U_n, W_n_x, b_n, U_r_h, U_z_h, r, z, r_h, U_n_r_h, n
     )
+
+
+@whole
+def steps_whole(T, B, counters, U_r, U_z, U_n, h, W_r_x, b_r, W_z_x, b_z, r, z, r_h, W_n_x, b_n, n):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_rows(U_r, 0)
+    load_rows(U_z, 1)
+    load_rows(U_n, 2)
+    totals = local_array(EACH_2, real)
+    h_kept = local_array(EACH, real)
+    h_next_kept = local_array(EACH, real)
+    z_kept = local_array(EACH, real)
+    r_h_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        h_kept[each] = h[row * HIDDEN + unit] if owns_row(each, B) else real(0)
+    for t in range(T):
+        meet(counters, 2 * (t + 1) - 1)
+        fill(0, h_kept, h, t * B, B, 1)
+        syncthreads()
+        clear(totals, 2)
+        multiply(totals, 0, 0, 2, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_3 = (t * B + row) * (3 * HIDDEN) + unit
+            r_now, z_now, r_h_now = cell_1(
+                W_r_x[at_3],
+                totals[each],
+                b_r[unit],
+                W_z_x[at_3],
+                totals[1 * EACH + each],
+                b_z[unit],
+                h_kept[each],
+            )
+            z_kept[each] = z_now
+            r_h_kept[each] = r_h_now
+            if owns_row(each, B):
+                r[at] = r_now
+                z[at] = z_now
+                r_h[at] = r_h_now
+        meet(counters, 2 * (t + 1))
+        fill(0, r_h_kept, r_h, t * B, B, 1)
+        syncthreads()
+        clear(totals, 1)
+        multiply(totals, 0, 2, 1, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_3 = (t * B + row) * (3 * HIDDEN) + unit
+            at_next = ((t + 1) * B + row) * HIDDEN + unit
+            n_now, h_next_now = cell_2(
+                W_n_x[at_3], totals[each], b_n[unit], z_kept[each], h_kept[each]
+            )
+            h_next_kept[each] = h_next_now
+            if owns_row(each, B):
+                n[at] = n_now
+                h[at_next] = h_next_now
+        for each in range(EACH):
+            h_kept[each] = h_next_kept[each]
 
 
 # Reverse: 19 elementwise operations per row and unit, and its matrix products.
@@ -412,6 +488,72 @@ def backward(
     )
 
 
+@whole
+def steps_vjp_whole(T, B, counters, U_n, U_r, U_z, ct_y, z, n, h, d_a_n, d_a_z, r, d_a_r, d_h):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_columns(U_n, 0)
+    load_columns(U_r, 1)
+    load_columns(U_z, 2)
+    totals = local_array(EACH, real)
+    ct_h_next_kept = local_array(EACH, real)
+    d_h_kept = local_array(EACH, real)
+    d_r_h_kept = local_array(EACH, real)
+    d_h_next_kept = local_array(EACH, real)
+    d_a_n_kept = local_array(EACH, real)
+    d_a_z_kept = local_array(EACH, real)
+    d_a_r_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        ct_h_next_kept[each] = d_h[(T % 2 * B + row) * HIDDEN + unit] if owns_row(each, B) else real(0)
+    for t in range(T - 1, -1, -1):
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_3 = (t * B + row) * (3 * HIDDEN) + unit
+            d_h_next_now, d_a_n_now, d_a_z_now = cell_vjp_1(
+                ct_y[at], ct_h_next_kept[each], z[at], n[at], h[at]
+            )
+            d_h_next_kept[each] = d_h_next_now
+            d_a_n_kept[each] = d_a_n_now
+            d_a_z_kept[each] = d_a_z_now
+            if owns_row(each, B):
+                d_a_n[at_3] = d_a_n_now
+                d_a_z[at_3] = d_a_z_now
+        meet(counters, 2 * (T - t) - 1)
+        fill(0, d_a_n_kept, d_a_n, t * B, B, 3)
+        syncthreads()
+        clear(totals, 1)
+        multiply(totals, 0, 0, 1, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_3 = (t * B + row) * (3 * HIDDEN) + unit
+            d_a_r_now = cell_vjp_2(totals[each], h[at], r[at])
+            d_r_h_kept[each] = totals[each]
+            d_a_r_kept[each] = d_a_r_now
+            if owns_row(each, B):
+                d_a_r[at_3] = d_a_r_now
+        meet(counters, 2 * (T - t))
+        fill(0, d_a_r_kept, d_a_r, t * B, B, 3)
+        fill(1, d_a_z_kept, d_a_z, t * B, B, 3)
+        syncthreads()
+        clear(totals, 1)
+        multiply(totals, 0, 1, 1, 0)
+        multiply(totals, 0, 2, 1, 1)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            d_h_now = cell_vjp_3(totals[each], d_h_next_kept[each], z[at], d_r_h_kept[each], r[at])
+            d_h_kept[each] = d_h_now
+        for each in range(EACH):
+            ct_h_next_kept[each] = d_h_kept[each]
+    for each in range(EACH):
+        row = own_row(each, B)
+        if owns_row(each, B):
+            d_h[row * HIDDEN + unit] = ct_h_next_kept[each]
+
+
 # What the runtime allocates: place and dimensions of every array, by name.
 
 LAYOUT = Layout(
@@ -486,6 +628,10 @@ LAYOUT = Layout(
             ("d_W_n", "d_W_r", "d_W_z"),
             ("d_U_r", "d_U_z"),
         ),
+    },
+    wholes={
+        "forward": {"weights": 3, "tiles": 1, "totals": 2, "terms": 3, "meetings": 2},
+        "backward": {"weights": 3, "tiles": 2, "totals": 1, "terms": 3, "meetings": 2},
     },
     engine=engine,
 )

@@ -17,6 +17,7 @@ from gatewright.runtime.cuda import (
     driver,
     engine,
     flat,
+    local_array,
     outer,
     product,
     product_transposed,
@@ -25,7 +26,10 @@ from gatewright.runtime.cuda import (
     this_row,
     this_unit,
     units,
+    whole,
 )
+from gatewright.runtime.cuda.parts import own_row, own_unit, owns_row
+from gatewright.runtime.cuda.sizes import EACH, HIDDEN
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -75,6 +79,28 @@ def forward(T, W, x, W_x, u, h, b):
     """Run T time steps."""
     before(W, flat(x, 0, T), flat(W_x, 0, T))
     steps(T, W_x, u, h, b)
+
+
+@whole
+def steps_whole(T, B, counters, W_x, u, b, h):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    h_kept = local_array(EACH, real)
+    h_next_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        h_kept[each] = h[row * HIDDEN + unit] if owns_row(each, B) else real(0)
+    for t in range(T):
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_next = ((t + 1) * B + row) * HIDDEN + unit
+            h_next_now = cell(W_x[at], u[unit], h_kept[each], b[unit])
+            h_next_kept[each] = h_next_now
+            if owns_row(each, B):
+                h[at_next] = h_next_now
+        for each in range(EACH):
+            h_kept[each] = h_next_kept[each]
 
 
 # Reverse: 5 elementwise operations per row and unit, and its matrix products.
@@ -150,6 +176,32 @@ def backward(T, more, ct_y, d_h, h, u, d_a_h_next, W, d_x, x, d_W, d_u, d_b):
     outers_vjp(more, flat(d_a_h_next, 0, T), flat(x, 0, T), d_W, flat(h, 0, T), d_u, d_b)
 
 
+@whole
+def steps_vjp_whole(T, B, counters, ct_y, h, u, d_a_h_next, d_h):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    ct_h_next_kept = local_array(EACH, real)
+    d_h_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        ct_h_next_kept[each] = d_h[(T % 2 * B + row) * HIDDEN + unit] if owns_row(each, B) else real(0)
+    for t in range(T - 1, -1, -1):
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_next = ((t + 1) * B + row) * HIDDEN + unit
+            d_a_h_next_now, d_h_now = cell_vjp(ct_y[at], ct_h_next_kept[each], h[at_next], u[unit])
+            d_h_kept[each] = d_h_now
+            if owns_row(each, B):
+                d_a_h_next[at] = d_a_h_next_now
+        for each in range(EACH):
+            ct_h_next_kept[each] = d_h_kept[each]
+    for each in range(EACH):
+        row = own_row(each, B)
+        if owns_row(each, B):
+            d_h[row * HIDDEN + unit] = ct_h_next_kept[each]
+
+
 # What the runtime allocates: place and dimensions of every array, by name.
 
 LAYOUT = Layout(
@@ -171,6 +223,10 @@ LAYOUT = Layout(
         "d_W": ("gradient", "hidden", "input"),
         "d_u": ("gradient", "hidden"),
         "d_b": ("gradient", "hidden"),
+    },
+    wholes={
+        "forward": {"weights": 0, "tiles": 0, "totals": 0, "terms": 0, "meetings": 0},
+        "backward": {"weights": 0, "tiles": 0, "totals": 0, "terms": 0, "meetings": 0},
     },
     engine=engine,
 )

@@ -21,15 +21,30 @@ from gatewright.runtime.cuda import (
     engine,
     exp,
     flat,
+    local_array,
     outer,
     product,
     product_transposed,
     rows,
+    syncthreads,
     tanh,
     this_row,
     this_unit,
     units,
+    whole,
 )
+from gatewright.runtime.cuda.parts import (
+    clear,
+    fill,
+    load_columns,
+    load_rows,
+    meet,
+    multiply,
+    own_row,
+    own_unit,
+    owns_row,
+)
+from gatewright.runtime.cuda.sizes import EACH, EACH_2, HIDDEN
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -128,6 +143,49 @@ def forward(
     """Run T time steps."""
     before(W_f, W_g, flat(x, 0, T), flat(W_f_x, 0, T), flat(W_g_x, 0, T))
     steps(T, U_f, U_g, h, W_f_x, b_f, W_g_x, b_g, beta, U_f_h, U_g_h, f, g, sigmoid_h_next)
+
+
+@whole
+def steps_whole(T, B, counters, U_f, U_g, h, W_f_x, b_f, W_g_x, b_g, beta, f, g, sigmoid_h_next):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_rows(U_f, 0)
+    load_rows(U_g, 1)
+    totals = local_array(EACH_2, real)
+    h_kept = local_array(EACH, real)
+    h_next_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        h_kept[each] = h[row * HIDDEN + unit] if owns_row(each, B) else real(0)
+    for t in range(T):
+        meet(counters, t + 1)
+        fill(0, h_kept, h, t * B, B, 1)
+        syncthreads()
+        clear(totals, 2)
+        multiply(totals, 0, 0, 2, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_2 = (t * B + row) * (2 * HIDDEN) + unit
+            at_next = ((t + 1) * B + row) * HIDDEN + unit
+            f_now, g_now, sigmoid_h_next_now, h_next_now = cell(
+                W_f_x[at_2],
+                totals[each],
+                b_f[unit],
+                W_g_x[at_2],
+                totals[1 * EACH + each],
+                b_g[unit],
+                beta,
+                h_kept[each],
+            )
+            h_next_kept[each] = h_next_now
+            if owns_row(each, B):
+                f[at] = f_now
+                g[at] = g_now
+                sigmoid_h_next[at] = sigmoid_h_next_now
+                h[at_next] = h_next_now
+        for each in range(EACH):
+            h_kept[each] = h_next_kept[each]
 
 
 # Reverse: 18 elementwise operations per row and unit, and its matrix products.
@@ -287,6 +345,55 @@ def backward(
     )
 
 
+@whole
+def steps_vjp_whole(T, B, counters, U_f, U_g, ct_y, g, sigmoid_h_next, h, f, d_a_g, d_s, d_h):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_columns(U_f, 0)
+    load_columns(U_g, 1)
+    totals = local_array(EACH, real)
+    ct_h_next_kept = local_array(EACH, real)
+    d_h_kept = local_array(EACH, real)
+    d_h_next_kept = local_array(EACH, real)
+    d_a_g_kept = local_array(EACH, real)
+    d_s_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        ct_h_next_kept[each] = d_h[(T % 2 * B + row) * HIDDEN + unit] if owns_row(each, B) else real(0)
+    for t in range(T - 1, -1, -1):
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_2 = (t * B + row) * (2 * HIDDEN) + unit
+            d_h_next_now, d_a_g_now, d_s_now = cell_vjp_1(
+                ct_y[at], ct_h_next_kept[each], g[at], sigmoid_h_next[at], h[at], f[at]
+            )
+            d_h_next_kept[each] = d_h_next_now
+            d_a_g_kept[each] = d_a_g_now
+            d_s_kept[each] = d_s_now
+            if owns_row(each, B):
+                d_a_g[at_2] = d_a_g_now
+                d_s[at_2] = d_s_now
+        meet(counters, T - t)
+        fill(0, d_s_kept, d_s, t * B, B, 2)
+        fill(1, d_a_g_kept, d_a_g, t * B, B, 2)
+        syncthreads()
+        clear(totals, 1)
+        multiply(totals, 0, 0, 1, 0)
+        multiply(totals, 0, 1, 1, 1)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            d_h_now = cell_vjp_2(totals[each], d_h_next_kept[each], f[at])
+            d_h_kept[each] = d_h_now
+        for each in range(EACH):
+            ct_h_next_kept[each] = d_h_kept[each]
+    for each in range(EACH):
+        row = own_row(each, B)
+        if owns_row(each, B):
+            d_h[row * HIDDEN + unit] = ct_h_next_kept[each]
+
+
 # What the runtime allocates: place and dimensions of every array, by name.
 
 LAYOUT = Layout(
@@ -344,6 +451,10 @@ LAYOUT = Layout(
             ("d_W_f", "d_W_g"),
             ("d_U_f", "d_U_g"),
         ),
+    },
+    wholes={
+        "forward": {"weights": 2, "tiles": 1, "totals": 2, "terms": 2, "meetings": 1},
+        "backward": {"weights": 2, "tiles": 2, "totals": 1, "terms": 2, "meetings": 1},
     },
     engine=engine,
 )

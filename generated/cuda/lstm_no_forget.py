@@ -20,15 +20,30 @@ from gatewright.runtime.cuda import (
     engine,
     exp,
     flat,
+    local_array,
     outer,
     product,
     product_transposed,
     rows,
+    syncthreads,
     tanh,
     this_row,
     this_unit,
     units,
+    whole,
 )
+from gatewright.runtime.cuda.parts import (
+    clear,
+    fill,
+    load_columns,
+    load_rows,
+    meet,
+    multiply,
+    own_row,
+    own_unit,
+    owns_row,
+)
+from gatewright.runtime.cuda.sizes import EACH, EACH_3, HIDDEN
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -250,6 +265,61 @@ def forward(
     )
 
 
+@whole
+def steps_whole(
+    T, B, counters, U_i, U_g, U_o, h, W_i_x, b_i, W_g_x, b_g, W_o_x, b_o, i, g, c, o, tanh_c_next
+):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_rows(U_i, 0)
+    load_rows(U_g, 1)
+    load_rows(U_o, 2)
+    totals = local_array(EACH_3, real)
+    h_kept = local_array(EACH, real)
+    h_next_kept = local_array(EACH, real)
+    c_kept = local_array(EACH, real)
+    c_next_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        h_kept[each] = h[row * HIDDEN + unit] if owns_row(each, B) else real(0)
+        c_kept[each] = c[row * HIDDEN + unit] if owns_row(each, B) else real(0)
+    for t in range(T):
+        meet(counters, t + 1)
+        fill(0, h_kept, h, t * B, B, 1)
+        syncthreads()
+        clear(totals, 3)
+        multiply(totals, 0, 0, 3, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_3 = (t * B + row) * (3 * HIDDEN) + unit
+            at_next = ((t + 1) * B + row) * HIDDEN + unit
+            i_now, g_now, c_next_now, o_now, tanh_c_next_now, h_next_now = cell(
+                W_i_x[at_3],
+                totals[each],
+                b_i[unit],
+                W_g_x[at_3],
+                totals[1 * EACH + each],
+                b_g[unit],
+                c_kept[each],
+                W_o_x[at_3],
+                totals[2 * EACH + each],
+                b_o[unit],
+            )
+            c_next_kept[each] = c_next_now
+            h_next_kept[each] = h_next_now
+            if owns_row(each, B):
+                i[at] = i_now
+                g[at] = g_now
+                c[at_next] = c_next_now
+                o[at] = o_now
+                tanh_c_next[at] = tanh_c_next_now
+                h[at_next] = h_next_now
+        for each in range(EACH):
+            h_kept[each] = h_next_kept[each]
+            c_kept[each] = c_next_kept[each]
+
+
 # Reverse: 18 elementwise operations per row and unit, and its matrix products.
 
 
@@ -425,6 +495,70 @@ def backward(
     )
 
 
+@whole
+def steps_vjp_whole(
+    T, B, counters, U_i, U_g, U_o, ct_y, o, tanh_c_next, i, g, d_a_o, d_a_g, d_a_i, d_h, d_c
+):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_columns(U_i, 0)
+    load_columns(U_g, 1)
+    load_columns(U_o, 2)
+    totals = local_array(EACH, real)
+    ct_h_next_kept = local_array(EACH, real)
+    d_h_kept = local_array(EACH, real)
+    ct_c_next_kept = local_array(EACH, real)
+    d_c_kept = local_array(EACH, real)
+    d_a_o_kept = local_array(EACH, real)
+    d_a_g_kept = local_array(EACH, real)
+    d_a_i_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        ct_h_next_kept[each] = d_h[(T % 2 * B + row) * HIDDEN + unit] if owns_row(each, B) else real(0)
+        ct_c_next_kept[each] = d_c[(T % 2 * B + row) * HIDDEN + unit] if owns_row(each, B) else real(0)
+    for t in range(T - 1, -1, -1):
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_3 = (t * B + row) * (3 * HIDDEN) + unit
+            d_a_o_now, d_a_g_now, d_a_i_now, d_c_now = cell_vjp(
+                ct_y[at],
+                ct_h_next_kept[each],
+                o[at],
+                tanh_c_next[at],
+                ct_c_next_kept[each],
+                i[at],
+                g[at],
+            )
+            d_a_o_kept[each] = d_a_o_now
+            d_a_g_kept[each] = d_a_g_now
+            d_a_i_kept[each] = d_a_i_now
+            d_c_kept[each] = d_c_now
+            if owns_row(each, B):
+                d_a_o[at_3] = d_a_o_now
+                d_a_g[at_3] = d_a_g_now
+                d_a_i[at_3] = d_a_i_now
+        meet(counters, T - t)
+        fill(0, d_a_i_kept, d_a_i, t * B, B, 3)
+        fill(1, d_a_g_kept, d_a_g, t * B, B, 3)
+        fill(2, d_a_o_kept, d_a_o, t * B, B, 3)
+        syncthreads()
+        clear(totals, 1)
+        multiply(totals, 0, 0, 1, 0)
+        multiply(totals, 0, 1, 1, 1)
+        multiply(totals, 0, 2, 1, 2)
+        for each in range(EACH):
+            d_h_kept[each] = totals[each]
+        for each in range(EACH):
+            ct_h_next_kept[each] = d_h_kept[each]
+            ct_c_next_kept[each] = d_c_kept[each]
+    for each in range(EACH):
+        row = own_row(each, B)
+        if owns_row(each, B):
+            d_h[row * HIDDEN + unit] = ct_h_next_kept[each]
+            d_c[row * HIDDEN + unit] = ct_c_next_kept[each]
+
+
 # What the runtime allocates: place and dimensions of every array, by name.
 
 LAYOUT = Layout(
@@ -498,6 +632,10 @@ LAYOUT = Layout(
             ("d_W_i", "d_W_g", "d_W_o"),
             ("d_U_i", "d_U_g", "d_U_o"),
         ),
+    },
+    wholes={
+        "forward": {"weights": 3, "tiles": 1, "totals": 3, "terms": 3, "meetings": 1},
+        "backward": {"weights": 3, "tiles": 3, "totals": 1, "terms": 3, "meetings": 1},
     },
     engine=engine,
 )

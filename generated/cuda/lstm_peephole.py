@@ -21,15 +21,30 @@ from gatewright.runtime.cuda import (
     engine,
     exp,
     flat,
+    local_array,
     outer,
     product,
     product_transposed,
     rows,
+    syncthreads,
     tanh,
     this_row,
     this_unit,
     units,
+    whole,
 )
+from gatewright.runtime.cuda.parts import (
+    clear,
+    fill,
+    load_columns,
+    load_rows,
+    meet,
+    multiply,
+    own_row,
+    own_unit,
+    owns_row,
+)
+from gatewright.runtime.cuda.sizes import EACH, EACH_4, HIDDEN
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -324,6 +339,93 @@ def forward(
         o,
         tanh_c_next,
     )
+
+
+@whole
+def steps_whole(
+    T,
+    B,
+    counters,
+    U_i,
+    U_f,
+    U_g,
+    U_o,
+    h,
+    W_i_x,
+    p_i,
+    b_i,
+    W_f_x,
+    p_f,
+    b_f,
+    W_g_x,
+    b_g,
+    W_o_x,
+    p_o,
+    b_o,
+    i,
+    f,
+    g,
+    c,
+    o,
+    tanh_c_next,
+):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_rows(U_i, 0)
+    load_rows(U_f, 1)
+    load_rows(U_g, 2)
+    load_rows(U_o, 3)
+    totals = local_array(EACH_4, real)
+    h_kept = local_array(EACH, real)
+    h_next_kept = local_array(EACH, real)
+    c_kept = local_array(EACH, real)
+    c_next_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        h_kept[each] = h[row * HIDDEN + unit] if owns_row(each, B) else real(0)
+        c_kept[each] = c[row * HIDDEN + unit] if owns_row(each, B) else real(0)
+    for t in range(T):
+        meet(counters, t + 1)
+        fill(0, h_kept, h, t * B, B, 1)
+        syncthreads()
+        clear(totals, 4)
+        multiply(totals, 0, 0, 4, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_4 = (t * B + row) * (4 * HIDDEN) + unit
+            at_next = ((t + 1) * B + row) * HIDDEN + unit
+            i_now, f_now, g_now, c_next_now, o_now, tanh_c_next_now, h_next_now = cell(
+                W_i_x[at_4],
+                totals[each],
+                p_i[unit],
+                c_kept[each],
+                b_i[unit],
+                W_f_x[at_4],
+                totals[1 * EACH + each],
+                p_f[unit],
+                b_f[unit],
+                W_g_x[at_4],
+                totals[2 * EACH + each],
+                b_g[unit],
+                W_o_x[at_4],
+                totals[3 * EACH + each],
+                p_o[unit],
+                b_o[unit],
+            )
+            c_next_kept[each] = c_next_now
+            h_next_kept[each] = h_next_now
+            if owns_row(each, B):
+                i[at] = i_now
+                f[at] = f_now
+                g[at] = g_now
+                c[at_next] = c_next_now
+                o[at] = o_now
+                tanh_c_next[at] = tanh_c_next_now
+                h[at_next] = h_next_now
+        for each in range(EACH):
+            h_kept[each] = h_next_kept[each]
+            c_kept[each] = c_next_kept[each]
 
 
 # Reverse: 29 elementwise operations per row and unit, and its matrix products.
@@ -696,6 +798,103 @@ def backward(
     )
 
 
+@whole
+def steps_vjp_whole(
+    T,
+    B,
+    counters,
+    U_i,
+    U_f,
+    U_g,
+    U_o,
+    ct_y,
+    o,
+    tanh_c_next,
+    p_o,
+    i,
+    g,
+    c,
+    f,
+    p_f,
+    p_i,
+    d_a_o,
+    d_a_g,
+    d_a_f,
+    d_a_i,
+    d_h,
+    d_c,
+):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_columns(U_i, 0)
+    load_columns(U_f, 1)
+    load_columns(U_g, 2)
+    load_columns(U_o, 3)
+    totals = local_array(EACH, real)
+    ct_h_next_kept = local_array(EACH, real)
+    d_h_kept = local_array(EACH, real)
+    ct_c_next_kept = local_array(EACH, real)
+    d_c_kept = local_array(EACH, real)
+    d_a_o_kept = local_array(EACH, real)
+    d_a_g_kept = local_array(EACH, real)
+    d_a_f_kept = local_array(EACH, real)
+    d_a_i_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        ct_h_next_kept[each] = d_h[(T % 2 * B + row) * HIDDEN + unit] if owns_row(each, B) else real(0)
+        ct_c_next_kept[each] = d_c[(T % 2 * B + row) * HIDDEN + unit] if owns_row(each, B) else real(0)
+    for t in range(T - 1, -1, -1):
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_4 = (t * B + row) * (4 * HIDDEN) + unit
+            d_a_o_now, d_a_g_now, d_a_f_now, d_a_i_now, d_c_now = cell_vjp(
+                ct_y[at],
+                ct_h_next_kept[each],
+                o[at],
+                tanh_c_next[at],
+                ct_c_next_kept[each],
+                p_o[unit],
+                i[at],
+                g[at],
+                c[at],
+                f[at],
+                p_f[unit],
+                p_i[unit],
+            )
+            d_a_o_kept[each] = d_a_o_now
+            d_a_g_kept[each] = d_a_g_now
+            d_a_f_kept[each] = d_a_f_now
+            d_a_i_kept[each] = d_a_i_now
+            d_c_kept[each] = d_c_now
+            if owns_row(each, B):
+                d_a_o[at_4] = d_a_o_now
+                d_a_g[at_4] = d_a_g_now
+                d_a_f[at_4] = d_a_f_now
+                d_a_i[at_4] = d_a_i_now
+        meet(counters, T - t)
+        fill(0, d_a_i_kept, d_a_i, t * B, B, 4)
+        fill(1, d_a_f_kept, d_a_f, t * B, B, 4)
+        fill(2, d_a_g_kept, d_a_g, t * B, B, 4)
+        fill(3, d_a_o_kept, d_a_o, t * B, B, 4)
+        syncthreads()
+        clear(totals, 1)
+        multiply(totals, 0, 0, 1, 0)
+        multiply(totals, 0, 1, 1, 1)
+        multiply(totals, 0, 2, 1, 2)
+        multiply(totals, 0, 3, 1, 3)
+        for each in range(EACH):
+            d_h_kept[each] = totals[each]
+        for each in range(EACH):
+            ct_h_next_kept[each] = d_h_kept[each]
+            ct_c_next_kept[each] = d_c_kept[each]
+    for each in range(EACH):
+        row = own_row(each, B)
+        if owns_row(each, B):
+            d_h[row * HIDDEN + unit] = ct_h_next_kept[each]
+            d_c[row * HIDDEN + unit] = ct_c_next_kept[each]
+
+
 # What the runtime allocates: place and dimensions of every array, by name.
 
 LAYOUT = Layout(
@@ -790,6 +989,10 @@ LAYOUT = Layout(
             ("d_W_i", "d_W_f", "d_W_g", "d_W_o"),
             ("d_U_i", "d_U_f", "d_U_g", "d_U_o"),
         ),
+    },
+    wholes={
+        "forward": {"weights": 4, "tiles": 1, "totals": 4, "terms": 4, "meetings": 1},
+        "backward": {"weights": 4, "tiles": 4, "totals": 1, "terms": 4, "meetings": 1},
     },
     engine=engine,
 )

@@ -18,15 +18,30 @@ from gatewright.runtime.cuda import (
     engine,
     exp,
     flat,
+    local_array,
     outer,
     product,
     product_transposed,
     rows,
+    syncthreads,
     tanh,
     this_row,
     this_unit,
     units,
+    whole,
 )
+from gatewright.runtime.cuda.parts import (
+    clear,
+    fill,
+    load_columns,
+    load_rows,
+    meet,
+    multiply,
+    own_row,
+    own_unit,
+    owns_row,
+)
+from gatewright.runtime.cuda.sizes import EACH, HIDDEN
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -122,6 +137,57 @@ def forward(T, W_f, W_n, x, W_f_x, W_n_x, U_f, h, b_f, U_n, b_n, U_f_h, f, f_h, 
     """Run T time steps."""
     before(W_f, W_n, flat(x, 0, T), flat(W_f_x, 0, T), flat(W_n_x, 0, T))
     steps(T, U_f, h, W_f_x, b_f, U_n, W_n_x, b_n, U_f_h, f, f_h, U_n_f_h, n)
+
+
+@whole
+def steps_whole(T, B, counters, U_f, U_n, h, W_f_x, b_f, f, f_h, W_n_x, b_n, n):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_rows(U_f, 0)
+    load_rows(U_n, 1)
+    totals = local_array(EACH, real)
+    h_kept = local_array(EACH, real)
+    h_next_kept = local_array(EACH, real)
+    f_kept = local_array(EACH, real)
+    f_h_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        h_kept[each] = h[row * HIDDEN + unit] if owns_row(each, B) else real(0)
+    for t in range(T):
+        meet(counters, 2 * (t + 1) - 1)
+        fill(0, h_kept, h, t * B, B, 1)
+        syncthreads()
+        clear(totals, 1)
+        multiply(totals, 0, 0, 1, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_2 = (t * B + row) * (2 * HIDDEN) + unit
+            f_now, f_h_now = cell_1(W_f_x[at_2], totals[each], b_f[unit], h_kept[each])
+            f_kept[each] = f_now
+            f_h_kept[each] = f_h_now
+            if owns_row(each, B):
+                f[at] = f_now
+                f_h[at] = f_h_now
+        meet(counters, 2 * (t + 1))
+        fill(0, f_h_kept, f_h, t * B, B, 1)
+        syncthreads()
+        clear(totals, 1)
+        multiply(totals, 0, 1, 1, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_2 = (t * B + row) * (2 * HIDDEN) + unit
+            at_next = ((t + 1) * B + row) * HIDDEN + unit
+            n_now, h_next_now = cell_2(
+                W_n_x[at_2], totals[each], b_n[unit], f_kept[each], h_kept[each]
+            )
+            h_next_kept[each] = h_next_now
+            if owns_row(each, B):
+                n[at] = n_now
+                h[at_next] = h_next_now
+        for each in range(EACH):
+            h_kept[each] = h_next_kept[each]
 
 
 # Reverse: 17 elementwise operations per row and unit, and its matrix products.
@@ -293,6 +359,64 @@ def backward(
     )
 
 
+@whole
+def steps_vjp_whole(T, B, counters, U_n, U_f, ct_y, f, n, d_a_n, h, d_a_f, d_h):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_columns(U_n, 0)
+    load_columns(U_f, 1)
+    totals = local_array(EACH, real)
+    ct_h_next_kept = local_array(EACH, real)
+    d_h_kept = local_array(EACH, real)
+    d_f_h_kept = local_array(EACH, real)
+    d_h_next_kept = local_array(EACH, real)
+    d_a_n_kept = local_array(EACH, real)
+    d_a_f_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        ct_h_next_kept[each] = d_h[(T % 2 * B + row) * HIDDEN + unit] if owns_row(each, B) else real(0)
+    for t in range(T - 1, -1, -1):
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_2 = (t * B + row) * (2 * HIDDEN) + unit
+            d_h_next_now, d_a_n_now = cell_vjp_1(ct_y[at], ct_h_next_kept[each], f[at], n[at])
+            d_h_next_kept[each] = d_h_next_now
+            d_a_n_kept[each] = d_a_n_now
+            if owns_row(each, B):
+                d_a_n[at_2] = d_a_n_now
+        meet(counters, 2 * (T - t) - 1)
+        fill(0, d_a_n_kept, d_a_n, t * B, B, 2)
+        syncthreads()
+        clear(totals, 1)
+        multiply(totals, 0, 0, 1, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_2 = (t * B + row) * (2 * HIDDEN) + unit
+            d_a_f_now = cell_vjp_2(d_h_next_kept[each], n[at], h[at], totals[each], f[at])
+            d_f_h_kept[each] = totals[each]
+            d_a_f_kept[each] = d_a_f_now
+            if owns_row(each, B):
+                d_a_f[at_2] = d_a_f_now
+        meet(counters, 2 * (T - t))
+        fill(0, d_a_f_kept, d_a_f, t * B, B, 2)
+        syncthreads()
+        clear(totals, 1)
+        multiply(totals, 0, 1, 1, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            d_h_now = cell_vjp_3(totals[each], d_h_next_kept[each], f[at], d_f_h_kept[each])
+            d_h_kept[each] = d_h_now
+        for each in range(EACH):
+            ct_h_next_kept[each] = d_h_kept[each]
+    for each in range(EACH):
+        row = own_row(each, B)
+        if owns_row(each, B):
+            d_h[row * HIDDEN + unit] = ct_h_next_kept[each]
+
+
 # What the runtime allocates: place and dimensions of every array, by name.
 
 LAYOUT = Layout(
@@ -345,6 +469,10 @@ LAYOUT = Layout(
     stacks={
         "forward": (("W_f_x", "W_n_x"), ("W_f", "W_n")),
         "backward": (("d_a_n", "d_a_f"), ("W_n", "W_f"), ("d_W_n", "d_W_f")),
+    },
+    wholes={
+        "forward": {"weights": 2, "tiles": 1, "totals": 1, "terms": 2, "meetings": 2},
+        "backward": {"weights": 2, "tiles": 1, "totals": 1, "terms": 2, "meetings": 2},
     },
     engine=engine,
 )

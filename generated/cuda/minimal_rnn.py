@@ -18,15 +18,30 @@ from gatewright.runtime.cuda import (
     engine,
     exp,
     flat,
+    local_array,
     outer,
     product,
     product_transposed,
     rows,
+    syncthreads,
     tanh,
     this_row,
     this_unit,
     units,
+    whole,
 )
+from gatewright.runtime.cuda.parts import (
+    clear,
+    fill,
+    load_columns,
+    load_rows,
+    meet,
+    multiply,
+    own_row,
+    own_unit,
+    owns_row,
+)
+from gatewright.runtime.cuda.sizes import EACH, HIDDEN
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -104,6 +119,36 @@ def forward(T, W_z, x, b_z, V_u, W_z_x, z, V_u_z, U_u, h, b_u, U_u_h, u):
     """Run T time steps."""
     before(W_z, flat(x, 0, T), b_z, V_u, flat(W_z_x, 0, T), flat(z, 0, T), flat(V_u_z, 0, T))
     steps(T, U_u, h, V_u_z, b_u, z, U_u_h, u)
+
+
+@whole
+def steps_whole(T, B, counters, U_u, h, V_u_z, b_u, z, u):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_rows(U_u, 0)
+    totals = local_array(EACH, real)
+    h_kept = local_array(EACH, real)
+    h_next_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        h_kept[each] = h[row * HIDDEN + unit] if owns_row(each, B) else real(0)
+    for t in range(T):
+        meet(counters, t + 1)
+        fill(0, h_kept, h, t * B, B, 1)
+        syncthreads()
+        clear(totals, 1)
+        multiply(totals, 0, 0, 1, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_next = ((t + 1) * B + row) * HIDDEN + unit
+            u_now, h_next_now = cell(totals[each], V_u_z[at], b_u[unit], h_kept[each], z[at])
+            h_next_kept[each] = h_next_now
+            if owns_row(each, B):
+                u[at] = u_now
+                h[at_next] = h_next_now
+        for each in range(EACH):
+            h_kept[each] = h_next_kept[each]
 
 
 # Reverse: 14 elementwise operations per row and unit, and its matrix products.
@@ -276,6 +321,49 @@ def backward(
     )
 
 
+@whole
+def steps_vjp_whole(T, B, counters, U_u, ct_y, h, z, u, d_h_next, d_a_u, d_h):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_columns(U_u, 0)
+    totals = local_array(EACH, real)
+    ct_h_next_kept = local_array(EACH, real)
+    d_h_kept = local_array(EACH, real)
+    d_h_next_kept = local_array(EACH, real)
+    d_a_u_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        ct_h_next_kept[each] = d_h[(T % 2 * B + row) * HIDDEN + unit] if owns_row(each, B) else real(0)
+    for t in range(T - 1, -1, -1):
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            d_h_next_now, d_a_u_now = cell_vjp_1(
+                ct_y[at], ct_h_next_kept[each], h[at], z[at], u[at]
+            )
+            d_h_next_kept[each] = d_h_next_now
+            d_a_u_kept[each] = d_a_u_now
+            if owns_row(each, B):
+                d_h_next[at] = d_h_next_now
+                d_a_u[at] = d_a_u_now
+        meet(counters, T - t)
+        fill(0, d_a_u_kept, d_a_u, t * B, B, 1)
+        syncthreads()
+        clear(totals, 1)
+        multiply(totals, 0, 0, 1, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            d_h_now = cell_vjp_2(totals[each], d_h_next_kept[each], u[at])
+            d_h_kept[each] = d_h_now
+        for each in range(EACH):
+            ct_h_next_kept[each] = d_h_kept[each]
+    for each in range(EACH):
+        row = own_row(each, B)
+        if owns_row(each, B):
+            d_h[row * HIDDEN + unit] = ct_h_next_kept[each]
+
+
 # What the runtime allocates: place and dimensions of every array, by name.
 
 LAYOUT = Layout(
@@ -319,6 +407,10 @@ LAYOUT = Layout(
         "d_V_u": ("gradient", "hidden", "hidden"),
         "d_b_z": ("gradient", "hidden"),
         "d_b_u": ("gradient", "hidden"),
+    },
+    wholes={
+        "forward": {"weights": 1, "tiles": 1, "totals": 1, "terms": 1, "meetings": 1},
+        "backward": {"weights": 1, "tiles": 1, "totals": 1, "terms": 1, "meetings": 1},
     },
     engine=engine,
 )

@@ -20,15 +20,30 @@ from gatewright.runtime.cuda import (
     engine,
     exp,
     flat,
+    local_array,
     outer,
     product,
     product_transposed,
     rows,
+    syncthreads,
     tanh,
     this_row,
     this_unit,
     units,
+    whole,
 )
+from gatewright.runtime.cuda.parts import (
+    clear,
+    fill,
+    load_columns,
+    load_rows,
+    meet,
+    multiply,
+    own_row,
+    own_unit,
+    owns_row,
+)
+from gatewright.runtime.cuda.sizes import EACH, EACH_2, HIDDEN
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -125,6 +140,55 @@ def forward(
     """Run T time steps."""
     before(W_g, W_i, W_f, flat(x, 0, T), flat(W_g_x, 0, T), flat(W_i_x, 0, T), flat(W_f_x, 0, T))
     steps(T, U_i, U_f, h, W_g_x, W_i_x, b_i, W_f_x, b_f, c, U_i_h, U_f_h, g, i, f)
+
+
+@whole
+def steps_whole(T, B, counters, U_i, U_f, h, W_g_x, W_i_x, b_i, W_f_x, b_f, g, i, f, c):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_rows(U_i, 0)
+    load_rows(U_f, 1)
+    totals = local_array(EACH_2, real)
+    h_kept = local_array(EACH, real)
+    h_next_kept = local_array(EACH, real)
+    c_kept = local_array(EACH, real)
+    c_next_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        h_kept[each] = h[row * HIDDEN + unit] if owns_row(each, B) else real(0)
+        c_kept[each] = c[row * HIDDEN + unit] if owns_row(each, B) else real(0)
+    for t in range(T):
+        meet(counters, t + 1)
+        fill(0, h_kept, h, t * B, B, 1)
+        syncthreads()
+        clear(totals, 2)
+        multiply(totals, 0, 0, 2, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_3 = (t * B + row) * (3 * HIDDEN) + unit
+            at_next = ((t + 1) * B + row) * HIDDEN + unit
+            g_now, i_now, f_now, c_next_now, h_next_now = cell(
+                W_g_x[at_3],
+                W_i_x[at_3],
+                totals[each],
+                b_i[unit],
+                W_f_x[at_3],
+                totals[1 * EACH + each],
+                b_f[unit],
+                c_kept[each],
+            )
+            c_next_kept[each] = c_next_now
+            h_next_kept[each] = h_next_now
+            if owns_row(each, B):
+                g[at] = g_now
+                i[at] = i_now
+                f[at] = f_now
+                c[at_next] = c_next_now
+                h[at_next] = h_next_now
+        for each in range(EACH):
+            h_kept[each] = h_next_kept[each]
+            c_kept[each] = c_next_kept[each]
 
 
 # Reverse: 15 elementwise operations per row and unit, and its matrix products.
@@ -274,6 +338,65 @@ def backward(
     )
 
 
+@whole
+def steps_vjp_whole(T, B, counters, U_i, U_f, ct_y, h, c, f, g, i, d_a_f, d_a_i, d_g, d_h, d_c):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_columns(U_i, 0)
+    load_columns(U_f, 1)
+    totals = local_array(EACH, real)
+    ct_h_next_kept = local_array(EACH, real)
+    d_h_kept = local_array(EACH, real)
+    ct_c_next_kept = local_array(EACH, real)
+    d_c_kept = local_array(EACH, real)
+    d_a_f_kept = local_array(EACH, real)
+    d_a_i_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        ct_h_next_kept[each] = d_h[(T % 2 * B + row) * HIDDEN + unit] if owns_row(each, B) else real(0)
+        ct_c_next_kept[each] = d_c[(T % 2 * B + row) * HIDDEN + unit] if owns_row(each, B) else real(0)
+    for t in range(T - 1, -1, -1):
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_3 = (t * B + row) * (3 * HIDDEN) + unit
+            at_next = ((t + 1) * B + row) * HIDDEN + unit
+            d_a_f_now, d_a_i_now, d_g_now, d_c_now = cell_vjp(
+                ct_y[at],
+                ct_h_next_kept[each],
+                ct_c_next_kept[each],
+                h[at_next],
+                c[at],
+                f[at],
+                g[at],
+                i[at],
+            )
+            d_a_f_kept[each] = d_a_f_now
+            d_a_i_kept[each] = d_a_i_now
+            d_c_kept[each] = d_c_now
+            if owns_row(each, B):
+                d_a_f[at_3] = d_a_f_now
+                d_a_i[at_3] = d_a_i_now
+                d_g[at_3] = d_g_now
+        meet(counters, T - t)
+        fill(0, d_a_i_kept, d_a_i, t * B, B, 3)
+        fill(1, d_a_f_kept, d_a_f, t * B, B, 3)
+        syncthreads()
+        clear(totals, 1)
+        multiply(totals, 0, 0, 1, 0)
+        multiply(totals, 0, 1, 1, 1)
+        for each in range(EACH):
+            d_h_kept[each] = totals[each]
+        for each in range(EACH):
+            ct_h_next_kept[each] = d_h_kept[each]
+            ct_c_next_kept[each] = d_c_kept[each]
+    for each in range(EACH):
+        row = own_row(each, B)
+        if owns_row(each, B):
+            d_h[row * HIDDEN + unit] = ct_h_next_kept[each]
+            d_c[row * HIDDEN + unit] = ct_c_next_kept[each]
+
+
 # What the runtime allocates: place and dimensions of every array, by name.
 
 LAYOUT = Layout(
@@ -341,6 +464,10 @@ LAYOUT = Layout(
             ("d_W_i", "d_W_f", "d_W_g"),
             ("d_U_i", "d_U_f"),
         ),
+    },
+    wholes={
+        "forward": {"weights": 2, "tiles": 1, "totals": 2, "terms": 2, "meetings": 1},
+        "backward": {"weights": 2, "tiles": 2, "totals": 1, "terms": 2, "meetings": 1},
     },
     engine=engine,
 )

@@ -18,15 +18,30 @@ from gatewright.runtime.cuda import (
     engine,
     exp,
     flat,
+    local_array,
     outer,
     product,
     product_transposed,
     rows,
+    syncthreads,
     tanh,
     this_row,
     this_unit,
     units,
+    whole,
 )
+from gatewright.runtime.cuda.parts import (
+    clear,
+    fill,
+    load_columns,
+    load_rows,
+    meet,
+    multiply,
+    own_row,
+    own_unit,
+    owns_row,
+)
+from gatewright.runtime.cuda.sizes import EACH, EACH_2, HIDDEN
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -90,6 +105,47 @@ def forward(T, W_z, W_n, x, W_z_x, W_n_x, U_z, U_n, h, b_z, b_n, U_z_h, U_n_h, z
     """Run T time steps."""
     before(W_z, W_n, flat(x, 0, T), flat(W_z_x, 0, T), flat(W_n_x, 0, T))
     steps(T, U_z, U_n, h, W_z_x, b_z, W_n_x, b_n, U_z_h, U_n_h, z, n)
+
+
+@whole
+def steps_whole(T, B, counters, U_z, U_n, h, W_z_x, b_z, W_n_x, b_n, z, n):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_rows(U_z, 0)
+    load_rows(U_n, 1)
+    totals = local_array(EACH_2, real)
+    h_kept = local_array(EACH, real)
+    h_next_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        h_kept[each] = h[row * HIDDEN + unit] if owns_row(each, B) else real(0)
+    for t in range(T):
+        meet(counters, t + 1)
+        fill(0, h_kept, h, t * B, B, 1)
+        syncthreads()
+        clear(totals, 2)
+        multiply(totals, 0, 0, 2, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_2 = (t * B + row) * (2 * HIDDEN) + unit
+            at_next = ((t + 1) * B + row) * HIDDEN + unit
+            z_now, n_now, h_next_now = cell(
+                W_z_x[at_2],
+                totals[each],
+                b_z[unit],
+                W_n_x[at_2],
+                totals[1 * EACH + each],
+                b_n[unit],
+                h_kept[each],
+            )
+            h_next_kept[each] = h_next_now
+            if owns_row(each, B):
+                z[at] = z_now
+                n[at] = n_now
+                h[at_next] = h_next_now
+        for each in range(EACH):
+            h_kept[each] = h_next_kept[each]
 
 
 # Reverse: 13 elementwise operations per row and unit, and its matrix products.
@@ -240,6 +296,55 @@ def backward(
     )
 
 
+@whole
+def steps_vjp_whole(T, B, counters, U_z, U_n, ct_y, z, n, h, d_a_n, d_a_z, d_h):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_columns(U_z, 0)
+    load_columns(U_n, 1)
+    totals = local_array(EACH, real)
+    ct_h_next_kept = local_array(EACH, real)
+    d_h_kept = local_array(EACH, real)
+    d_h_next_kept = local_array(EACH, real)
+    d_a_n_kept = local_array(EACH, real)
+    d_a_z_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        ct_h_next_kept[each] = d_h[(T % 2 * B + row) * HIDDEN + unit] if owns_row(each, B) else real(0)
+    for t in range(T - 1, -1, -1):
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_2 = (t * B + row) * (2 * HIDDEN) + unit
+            d_h_next_now, d_a_n_now, d_a_z_now = cell_vjp_1(
+                ct_y[at], ct_h_next_kept[each], z[at], n[at], h[at]
+            )
+            d_h_next_kept[each] = d_h_next_now
+            d_a_n_kept[each] = d_a_n_now
+            d_a_z_kept[each] = d_a_z_now
+            if owns_row(each, B):
+                d_a_n[at_2] = d_a_n_now
+                d_a_z[at_2] = d_a_z_now
+        meet(counters, T - t)
+        fill(0, d_a_z_kept, d_a_z, t * B, B, 2)
+        fill(1, d_a_n_kept, d_a_n, t * B, B, 2)
+        syncthreads()
+        clear(totals, 1)
+        multiply(totals, 0, 0, 1, 0)
+        multiply(totals, 0, 1, 1, 1)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            d_h_now = cell_vjp_2(totals[each], d_h_next_kept[each], z[at])
+            d_h_kept[each] = d_h_now
+        for each in range(EACH):
+            ct_h_next_kept[each] = d_h_kept[each]
+    for each in range(EACH):
+        row = own_row(each, B)
+        if owns_row(each, B):
+            d_h[row * HIDDEN + unit] = ct_h_next_kept[each]
+
+
 # What the runtime allocates: place and dimensions of every array, by name.
 
 LAYOUT = Layout(
@@ -295,6 +400,10 @@ LAYOUT = Layout(
             ("d_W_z", "d_W_n"),
             ("d_U_z", "d_U_n"),
         ),
+    },
+    wholes={
+        "forward": {"weights": 2, "tiles": 1, "totals": 2, "terms": 2, "meetings": 1},
+        "backward": {"weights": 2, "tiles": 2, "totals": 1, "terms": 2, "meetings": 1},
     },
     engine=engine,
 )

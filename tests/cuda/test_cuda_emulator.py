@@ -42,7 +42,7 @@ def meet(counters, target):
 
 def kernel(T, x, counters):
     width = 4 * 3
-    at = 4 * block_number() + thread_number()
+    at = 4 * member_number() + thread_number()
     for t in range(T):
         x[(t + 1) * width + at] = x[t * width + (at + 5) % width] + real(1)
         meet(counters, 3 * (t + 1))

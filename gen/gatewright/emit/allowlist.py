@@ -21,8 +21,10 @@ _MODULES = {
     "gatewright.runtime.layout": {"Layout"},
     "gatewright.runtime.cpu": None,
     "gatewright.runtime.cuda": None,
+    "gatewright.runtime.cuda.parts": None,
+    "gatewright.runtime.cuda.sizes": None,
 }
-_DECORATORS = {"device", "driver", "rows", "units"}
+_DECORATORS = {"device", "driver", "rows", "units", "whole"}
 _NODES = (
     ast.Module, ast.ImportFrom, ast.alias, ast.FunctionDef, ast.arguments, ast.arg, ast.Return,
     ast.Assign, ast.AugAssign, ast.For, ast.If, ast.Expr, ast.Call, ast.keyword, ast.Name,

@@ -10,7 +10,8 @@ rows and units are visited and what `product` means, and both belong to the runt
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from gatewright.emit.drivers import Called, Driver, Drivers
 from gatewright.emit.lines import assignment, bracketed, chain, returned
@@ -70,7 +71,8 @@ class Direction:
     """The routines of one Program, and what a caller must know to run them.
 
     `products` are the matrices that each product stage of a step multiplies with, `stacks` the
-    arrays and matrices that stand side by side in memory (`stacking.py`).
+    arrays and matrices that stand side by side in memory (`stacking.py`), `wholes` the kernel that
+    runs all steps (`whole.py`) and `needs` what its planner must know.
     """
 
     scalars: tuple[Routine, ...]
@@ -80,6 +82,8 @@ class Direction:
     arrays: tuple[Array, ...]
     products: tuple[tuple[str, ...], ...]
     stacks: tuple[tuple[str, ...], ...] = ()
+    wholes: tuple[Routine, ...] = ()
+    needs: Mapping[str, int] = field(default_factory=dict)
 
 
 def directions(programs: Programs) -> tuple[Direction, Direction]:

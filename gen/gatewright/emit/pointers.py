@@ -24,11 +24,13 @@ from gatewright.emit.placement import (
     TURNS,
     Placed,
     place,
+    stored,
 )
 from gatewright.emit.printer import python
 from gatewright.emit.stacking import settled, stacks
+from gatewright.emit.whole import Whole, whole_kernel
 from gatewright.program.compile import Programs
-from gatewright.program.ir import Program, Reduction, Role
+from gatewright.program.ir import Elementwise, Program, Reduction, Role
 
 
 def pointer_directions(programs: Programs) -> tuple[Direction, Direction]:
@@ -123,7 +125,25 @@ class PointerLister(Lister):
     def listed(self) -> Direction:
         """Return all routines of the Program, and its stacks."""
         found = super().listed()
-        return replace(found, stacks=self.stacks)
+        whole = self._whole()
+        if whole is None:
+            return replace(found, stacks=self.stacks)
+        return replace(found, stacks=self.stacks, wholes=(whole.routine,), needs=whole.needs)
+
+    def _whole(self) -> Whole | None:
+        """Return the kernel that runs all steps, if there is one."""
+        stages = [stage for stage in self.program.step if isinstance(stage, Elementwise)]
+        named = [
+            (
+                f"cell{self.suffix}" + (f"_{number}" if len(stages) > 1 else ""),
+                stage.reads,
+                stored(stage, self.placed),
+            )
+            for number, stage in enumerate(stages, start=1)
+        ]
+        # Where values live before the stacks draw some of them along.
+        single = place(self.program)
+        return whole_kernel(self.program, self.suffix, single, self.pitches, named)
 
     def element(self, name: str) -> str:
         """Return the text for the element of a value that the current row and unit have."""

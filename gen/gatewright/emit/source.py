@@ -13,6 +13,7 @@ same Source, so there is no second way to make a file.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -59,13 +60,26 @@ _PARTS = ("by_units", "meet", "rows_of", "units_of", "wait")
 _CALLED = ("by_units", "flat", "meet", "outer", "product", "product_transposed", "wait")
 # Only sums visit more than one row.
 _SUMMED = ("all_rows", "units")
+# Only kernels of whole sequences say these; the second line is in `parts.py`.
+_WHOLE = ("local_array", "syncthreads", "whole")
+_PIECES = (
+    "clear",
+    "fill",
+    "load_columns",
+    "load_rows",
+    "meet",
+    "multiply",
+    "own_row",
+    "own_unit",
+    "owns_row",
+)
 _VISITORS = ("all_rows", "this_row", "this_unit")
 
 TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
         Target("cpu", "cpu.py.jinja", (*_DRIVERS, *_PARTS)),
-        Target("cuda", "cuda.py.jinja", (*_DRIVERS, *_VISITORS), pointer_directions),
+        Target("cuda", "cuda.py.jinja", (*_DRIVERS, *_VISITORS, *_WHOLE), pointer_directions),
     )
 }
 
@@ -170,17 +184,22 @@ def _about(program: Program) -> str:
 
 
 def _imports(target: Target, directions: tuple[Direction, ...], used: tuple[str, ...]) -> list[str]:
-    routines = [routine for each in directions for routine in each.drivers]
-    text = "\n".join(line for routine in routines for line in routine.body)
+    listed = [routine.body for each in directions for routine in each.drivers]
+    wholes = "\n".join(line for d in directions for whole in d.wholes for line in whole.body)
+    text = "\n".join(line for body in listed for line in body)
     called = {name for name in _CALLED if f"{name}(" in text}
-    always = {"engine", *target.provides} - {*_CALLED, *_SUMMED}
+    always = {"engine", *target.provides} - {*_CALLED, *_SUMMED, *_WHOLE}
     summed = any(each.sums for each in directions)
-    sums = {name for name in _SUMMED if summed and name in target.provides}
-    names = sorted({*called, *always, *sums, *primitives(used)})
-    return [
-        *imported(f"gatewright.runtime.{target.name}", names),
-        "from gatewright.runtime.layout import Layout",
-    ]
+    some = {name for name in _SUMMED if summed and name in target.provides}
+    some |= {name for name in _WHOLE if wholes and (name == "whole" or f"{name}(" in wholes)}
+    names = sorted({*called, *always, *some, *primitives(used)})
+    module = f"gatewright.runtime.{target.name}"
+    lines = imported(module, names)
+    if wholes:
+        lines += imported(f"{module}.parts", sorted(n for n in _PIECES if f"{n}(" in wholes))
+        sizes = re.findall(r"\b(?:EACH(?:_[0-9]+)?|HIDDEN)\b", wholes)
+        lines += imported(f"{module}.sizes", sorted(set(sizes)))
+    return [*lines, "from gatewright.runtime.layout import Layout"]
 
 
 def _layout(programs: Programs, forward: Direction, reverse: Direction) -> list[str]:
@@ -207,6 +226,8 @@ def _layout(programs: Programs, forward: Direction, reverse: Direction) -> list[
     lines = ["LAYOUT = Layout("]
     if forward.stacks or reverse.stacks:
         fields = (*fields, ("stacks", {"forward": forward.stacks, "backward": reverse.stacks}))
+    if forward.needs or reverse.needs:
+        fields = (*fields, ("wholes", {"forward": forward.needs, "backward": reverse.needs}))
     for name, value in fields:
         lines += literal(f"{name}=", value, 4)
     return [*lines, "    engine=engine,", ")"]

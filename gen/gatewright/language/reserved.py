@@ -24,6 +24,8 @@ _WORDS = """
     product product_transposed outer flat maximum minimum absolute half_step
     this_row this_unit all_rows row_count unit_count rows_of units_of by_units wait meet engine part
     first last chunk kept shift more backward
+    whole totals counters each local_array syncthreads clear fill load_columns load_rows meet
+    multiply own_row own_unit owns_row HIDDEN EACH
 """
 GENERATED_WORDS = frozenset(_WORDS.split())
 
@@ -60,6 +62,8 @@ def name_problem(name: str, dims: tuple[str, ...] = ()) -> str:
         return f"names starting with `{prefix}` are kept for derivatives in generated code"
     if name.endswith("_next"):
         return "names ending with `_next` are kept for the next values of states"
+    if name.endswith(("_kept", "_now")) or name.startswith("EACH_"):
+        return f"`{name}` could be a register of generated code"
     for dim in dims:
         if sized(dim) == name:
             return f"`{name}` is the size of dimension `{dim}` in generated code"

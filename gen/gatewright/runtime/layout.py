@@ -28,8 +28,8 @@ class Layout:
     or `gradient` (no rows). `output` names the array that holds the output and the slab at which
     step 0 finds it; `products` are the matrices that each product of a step multiplies with, for
     `forward` and `backward`. `stacks` are the arrays that stand side by side as the columns of one,
-    and the matrices that are the rows of one, by direction. `engine` is how the file's routines are
-    run.
+    and the matrices that are the rows of one, `wholes` what the kernel of all steps needs, both by
+    direction. `engine` is how the file's routines are run.
     """
 
     cell: str
@@ -43,6 +43,7 @@ class Layout:
     reverse: Shapes
     engine: Engine = field(repr=False)
     stacks: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
+    wholes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def dims(self) -> tuple[str, ...]:

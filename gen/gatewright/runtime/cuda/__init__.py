@@ -34,13 +34,25 @@ engine = PlainEngine()
 all_rows = only_in_kernels("all_rows")
 cos = only_in_kernels("cos")
 exp = only_in_kernels("exp")
+far_four = only_in_kernels("far_four")
+group_number = only_in_kernels("group_number")
+local_array = only_in_kernels("local_array")
 log = only_in_kernels("log")
 log1p = only_in_kernels("log1p")
+member_number = only_in_kernels("member_number")
+put_four = only_in_kernels("put_four")
+put_one = only_in_kernels("put_one")
+release = only_in_kernels("release")
+shared_four = only_in_kernels("shared_four")
+shared_memory = only_in_kernels("shared_memory")
 sin = only_in_kernels("sin")
 sqrt = only_in_kernels("sqrt")
+syncthreads = only_in_kernels("syncthreads")
 tanh = only_in_kernels("tanh")
 this_row = only_in_kernels("this_row")
 this_unit = only_in_kernels("this_unit")
+thread_number = only_in_kernels("thread_number")
+wait_for = only_in_kernels("wait_for")
 
 __all__ = [
     "CudaUnavailableError",
@@ -52,20 +64,32 @@ __all__ = [
     "driver",
     "engine",
     "exp",
+    "far_four",
     "flat",
+    "group_number",
+    "local_array",
     "log",
     "log1p",
+    "member_number",
     "outer",
     "product",
     "product_transposed",
+    "put_four",
+    "put_one",
+    "release",
     "rows",
+    "shared_four",
+    "shared_memory",
     "simulated",
     "sin",
     "sqrt",
+    "syncthreads",
     "tanh",
     "this_row",
     "this_unit",
+    "thread_number",
     "units",
+    "wait_for",
     "whole",
     "why_unavailable",
 ]

@@ -13,6 +13,14 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from gatewright.runtime.cuda.compiled_memory import (
+    acquired,
+    far_four,
+    put_four,
+    put_one,
+    release,
+    shared_four,
+)
 from gatewright.runtime.cuda.numba_cuda import numba_cuda
 from gatewright.runtime.cuda.products import flat, outer, product, product_transposed
 from gatewright.runtime.cuda.trigonometry import sine_and_cosine
@@ -25,19 +33,31 @@ __all__ = [
     "driver",
     "engine",
     "exp",
+    "far_four",
     "flat",
+    "group_number",
+    "local_array",
     "log",
     "log1p",
+    "member_number",
     "outer",
     "product",
     "product_transposed",
+    "put_four",
+    "put_one",
+    "release",
     "rows",
+    "shared_four",
+    "shared_memory",
     "sin",
     "sqrt",
+    "syncthreads",
     "tanh",
     "this_row",
     "this_unit",
+    "thread_number",
     "units",
+    "wait_for",
     "whole",
 ]
 
@@ -79,6 +99,40 @@ def all_rows() -> Any:
 def this_unit() -> Any:
     """Return the unit of this thread."""
     return cuda.blockIdx.y * cuda.blockDim.x + cuda.threadIdx.x
+
+
+local_array, syncthreads = cuda.local.array, cuda.syncthreads
+
+
+@device
+def thread_number() -> Any:
+    """Return the number of this thread in its block."""
+    return cuda.threadIdx.x
+
+
+@device
+def member_number() -> Any:
+    """Return the number of this block among those that share its rows."""
+    return cuda.blockIdx.x
+
+
+@device
+def group_number() -> Any:
+    """Return the number of the group of blocks that share rows."""
+    return cuda.blockIdx.y
+
+
+@device
+def shared_memory(kind: Any) -> Any:
+    """Return the shared memory of this block as an array."""
+    return cuda.shared.array(0, kind)
+
+
+@device
+def wait_for(counter: Any, index: Any, value: Any) -> None:
+    """Wait until a counter has reached a value; see all that was done before it was raised."""
+    while acquired(counter, index) < value:
+        pass
 
 
 def single_precision() -> dict[str, Any]:

@@ -66,8 +66,14 @@ class Device(Protocol):
     def limits(self) -> Limits:
         """What a launch may ask for."""
 
-    def prepared(self, code: Code, shared: int = 0) -> Launched:
-        """Return a function that launches a kernel on arrays and numbers."""
+    def prepared(self, code: Code, shared: int = 0, threads: int | None = None) -> Launched:
+        """Return a function that launches a kernel on arrays and numbers.
+
+        `shared` is bytes of shared memory, `threads` the most of a block.
+        """
+
+    def zeros(self, count: int) -> Any:
+        """Return new counters, all zero."""
 
     def array(self, values: Array) -> Any:
         """Return an array of the device with the values of a NumPy array."""
@@ -96,7 +102,13 @@ class EmulatedDevice:
         """What a launch may ask for."""
         return Limits(4, 2, 2, 8, 227 * 1024)
 
-    def prepared(self, code: Code, shared: int = 0) -> Launched:
+    def zeros(self, count: int) -> Any:
+        """Return new counters, all zero."""
+        if self.tensors:
+            return torch().zeros(count, dtype=dtype_of("int32"))
+        return np.zeros(count, np.int32)
+
+    def prepared(self, code: Code, shared: int = 0, threads: int | None = None) -> Launched:
         """Return a function that runs a kernel in the emulator."""
         function = emulated(code.text, code.dtype, code.kernel.name)
         name = code.kernel.name

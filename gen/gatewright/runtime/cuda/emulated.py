@@ -12,25 +12,29 @@ from typing import Any, TypeVar
 import numpy as np
 
 from gatewright.runtime.cuda.emulator import WARP, Meeting, Patience, machine
-from gatewright.runtime.cuda.emulator_memory import Pointer, Shared
+from gatewright.runtime.cuda.emulator_memory import EmulationError, Pointer, Shared
 from gatewright.runtime.cuda.products import flat, outer, product, product_transposed
 from gatewright.runtime.engine import PlainEngine
 
 __all__ = [
     "all_rows",
-    "block_number",
     "cos",
     "device",
     "driver",
     "engine",
     "exp",
+    "far_four",
     "flat",
+    "group_number",
     "local_array",
     "log",
     "log1p",
+    "member_number",
     "outer",
     "product",
     "product_transposed",
+    "put_four",
+    "put_one",
     "release",
     "rows",
     "shared_four",
@@ -68,9 +72,14 @@ def thread_number() -> int:
     return machine().actor.thread
 
 
-def block_number() -> int:
-    """Return the number of this block in its grid."""
-    return machine().actor.block
+def member_number() -> int:
+    """Return the number of this block among those that share its rows."""
+    return machine().actor.block % machine().grid[0]
+
+
+def group_number() -> int:
+    """Return the number of the group of blocks that share rows."""
+    return machine().actor.block // machine().grid[0]
 
 
 def this_row() -> int:
@@ -108,6 +117,24 @@ def shared_memory(kind: Any) -> Shared:
 def shared_four(array: Shared, index: int) -> tuple[Any, ...]:
     """Return four numbers of shared memory from a multiple of four on."""
     return tuple(array.several(index, 4))
+
+
+def far_four(array: Pointer, index: int) -> tuple[Any, ...]:
+    """Return four numbers of an array from a multiple of four on."""
+    return tuple(array.several(index, 4))
+
+
+def put_one(array: Shared, index: int, value: Any) -> None:
+    """Write a number to shared memory."""
+    array[index] = value
+
+
+def put_four(array: Shared, index: int, *values: Any) -> None:
+    """Write four numbers to shared memory from a multiple of four on."""
+    if index % 4:
+        raise EmulationError(f"{machine().actor}: four numbers at {index} are not aligned")
+    for k, value in enumerate(values):
+        array[index + k] = value
 
 
 def syncthreads(*, site: str) -> Paused:

@@ -46,7 +46,11 @@ class Gpu:
             self.properties.shared,
         )
 
-    def prepared(self, code: Code, shared: int = 0) -> Launched:
+    def zeros(self, count: int) -> Any:
+        """Return new counters, all zero."""
+        return torch().zeros(count, dtype=dtype_of("int32"), device=self.name)
+
+    def prepared(self, code: Code, shared: int = 0, threads: int | None = None) -> Launched:
         """Return a function that launches a kernel on tensors and numbers.
 
         Raises CudaUnavailableError if the device has too little shared memory or no machine code.
@@ -56,7 +60,7 @@ class Gpu:
                 f"kernel `{code.kernel.name}` needs {shared} bytes of shared memory for a block, "
                 f"and this GPU ({self.properties.arch}) has {self.properties.shared}"
             )
-        cubin, entry = machine_code_of(code, self.properties.arch)
+        cubin, entry = machine_code_of(code, self.properties.arch, threads)
         # A module belongs to the context in which it is loaded: PyTorch's.
         torch().cuda.init()
         with torch().cuda.device(self.index):

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from gatewright.runtime.cuda.devices import Device, default_device
 from gatewright.runtime.cuda.launch import bound
 from gatewright.runtime.cuda.memory import DeviceMemory, StackingEngine
+from gatewright.runtime.cuda.steps import with_steps
 from gatewright.runtime.kernels import Kernels, Run
 from gatewright.runtime.parameters import Parameters
 from gatewright.runtime.validate import Array
@@ -20,7 +21,8 @@ class CudaKernels(Kernels):
     """The kernels of one cell on a device; arrays are NumPy.
 
     `device` is the GPU, or the emulator if that was asked for, where none is given; `fill` is what
-    new arrays start with. Raises CudaUnavailableError where there is neither.
+    new arrays start with, `tier` the only one allowed. Raises CudaUnavailableError where there is
+    neither.
     """
 
     def __init__(
@@ -30,9 +32,11 @@ class CudaKernels(Kernels):
         constants: Mapping[str, float] | None = None,
         device: Device | None = None,
         fill: float | None = None,
+        tier: int | None = None,
     ) -> None:
         self.device = device or default_device()
         module = bound(text, dtype, self.device)
+        self.steps = with_steps(text, module, self.device, tier)
         self._own = DeviceMemory(module.layout, self.device, fill)
         super().__init__(module, self._own, constants, StackingEngine(self._own, dtype))
 

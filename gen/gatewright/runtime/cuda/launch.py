@@ -45,9 +45,7 @@ class Launcher:
         self.device = device
         self.kernel = code.kernel
         backwards = "_vjp" in self.kernel.name or self.kernel.kind is Kind.UNITS
-        stacks = [*layout.stacks.get("forward", ())]
-        stacks += layout.stacks.get("backward", ()) if backwards else ()
-        self.pitches = {name: len(stack) for stack in stacks for name in stack}
+        self.pitches = pitches_of(layout, backwards)
         self._launch: Any = None
 
     def __repr__(self) -> str:
@@ -98,13 +96,25 @@ class Launcher:
             # A scalar parameter of a NumPy caller: the kernel reads all parameters from memory.
             return self.device.array(np.full(1, value, self.code.dtype))
         if len(value.shape) == 2:
-            pitch = self.pitches.get(name, 1) * units
-            strides = matrices_of(value).strides(value)
-            # A dimension of size one may have any stride.
-            rows, columns = (size > 1 for size in value.shape)
-            if (rows and strides[0] != pitch) or (columns and strides[1] != 1):
-                raise ValueError(f"`{name}` of {self.kernel.name} has strides {strides}")
+            require_strides(name, value, self.pitches.get(name, 1) * units, self.kernel.name)
         return value
+
+
+def pitches_of(layout: Layout, backwards: bool) -> dict[str, int]:
+    """Return how many columns lie side by side in every array that does not stand alone."""
+    stacks = [*layout.stacks.get("forward", ())]
+    stacks += layout.stacks.get("backward", ()) if backwards else ()
+    return {name: len(stack) for stack in stacks for name in stack}
+
+
+def require_strides(name: str, value: Any, pitch: int, kernel: str) -> None:
+    """Raise ValueError unless the rows of an array are as far apart as a kernel takes them."""
+    strides = matrices_of(value).strides(value)
+    # A dimension of size one may have any stride.
+    rows, columns = (size > 1 for size in value.shape[-2:])
+    whole = len(value.shape) < 3 or value.shape[0] < 2 or strides[0] == pitch * value.shape[1]
+    if not whole or (rows and strides[-2] != pitch) or (columns and strides[-1] != 1):
+        raise ValueError(f"`{name}` of {kernel} has strides {strides}")
 
 
 def geometry(rows: int, units: int, device: Device) -> Launch:

@@ -1,20 +1,27 @@
 """Text of a generated CUDA file -> the file as the compiler or the emulator executes it.
 
-The text is the same; what differs is where its words come from: `compiled.py` or `emulated.py`.
+The text is the same; what differs is where its words come from: `compiled.py` or `emulated.py`. The
+parts of whole-sequence kernels that it imports are put into it, and numbers for its sizes.
 
-Why by the one import that every file has: a reader sees in `generated/` what runs, as with `real`.
+Why by the imports that every file has: a reader sees in `generated/` what runs, as with `real`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from functools import cache, lru_cache
 from typing import Any
 
 from gatewright.runtime.cuda.emulator_text import pausing
+from gatewright.runtime.cuda.sizes import value
 from gatewright.runtime.load import Module, load_module
 
-_WORDS = "from gatewright.runtime.cuda import"
+_NAMES = r"(\([^)]*\)|[^\n(]*)\n"
+_WORDS = re.compile(rf"from gatewright\.runtime\.cuda import {_NAMES}")
+_PARTS = re.compile(rf"from gatewright\.runtime\.cuda\.parts import {_NAMES}")
+_SIZES = re.compile(rf"from gatewright\.runtime\.cuda\.sizes import {_NAMES}")
 
 
 def emulated(text: str, dtype: str, name: str) -> Callable[..., Any]:
@@ -25,8 +32,7 @@ def emulated(text: str, dtype: str, name: str) -> Callable[..., Any]:
 
 @lru_cache(maxsize=64)
 def _emulated(text: str, dtype: str) -> Module:
-    paused, _ = pausing(_from(text, "emulated"))
-    return load_module(paused, "cuda", dtype)
+    return load_module(pausing(_from(text, "emulated"))[0], "cuda", dtype)
 
 
 @lru_cache(maxsize=64)
@@ -41,7 +47,35 @@ def compilable(text: str, dtype: str) -> Module:
     return module
 
 
+def sized(text: str, sizes: Mapping[str, int]) -> str:
+    """Return a generated file with its parts put in, and numbers for its sizes."""
+    body, words, needed = _parts()
+    own = {name for found in _SIZES.finditer(text) for name in _listed(found[1])}
+    numbers = [f"{name} = {value(name, sizes)}\n" for name in sorted(own | set(needed))]
+    text = _SIZES.sub("", text, count=1)
+    imported = f"from gatewright.runtime.cuda import {', '.join(words)}\n"
+    given = imported + "".join(numbers) + body
+    return _PARTS.sub(lambda _: given, text, count=1)
+
+
 def _from(text: str, words: str) -> str:
-    if text.count(_WORDS) != 1:
-        raise ValueError("this is not a generated CUDA file: it does not import its words once")
-    return text.replace(_WORDS, _WORDS.replace(" import", f".{words} import"))
+    if not _WORDS.search(text):
+        raise ValueError("this is not a generated CUDA file: it imports no words")
+    return text.replace(
+        "from gatewright.runtime.cuda import", f"from gatewright.runtime.cuda.{words} import"
+    )
+
+
+@cache
+def _parts() -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """Return the text of the parts without its imports, and the words and sizes it imports."""
+    from gatewright.runtime.cuda import parts
+
+    text = inspect.getsource(parts)
+    words, sizes = _WORDS.search(text), _SIZES.search(text)
+    assert words and sizes
+    return text[sizes.end() :], _listed(words[1]), _listed(sizes[1])
+
+
+def _listed(names: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"\w+", names))

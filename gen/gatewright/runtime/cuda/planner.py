@@ -1,0 +1,155 @@
+"""Sizes, device -> how the steps of a sequence are run, and why.
+
+Tier 2 is one kernel for all steps, its weights in shared memory: in slices, where a block holds all
+of U and some rows and never waits for another; or in groups of blocks that share rows, own some
+units each, and meet before every product. Tier 1 is a product and a kernel at a time, for what does
+not fit.
+
+Why a search over all shapes by an estimate of cycles: there are a few hundred, and what decides,
+the traffic of shared memory, is counted exactly. The estimates are no measurements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from gatewright.runtime.cuda.devices import Limits
+
+_WARP, _MOST_THREADS = 32, 1024
+_REGISTERS, _OWN_REGISTERS = 65536, 40
+_EACH = (1, 2, 4, 8)
+# Cycles: a meeting of blocks, a synchronisation of threads, and of shared memory per 128 bytes.
+_MEETING, _SYNCHRONISED, _BANKS, _FROM_L2 = 2000, 40, 128, 64
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A shape of the kernel of all steps; `sizes` are those of `sizes.py`, `shared` is bytes."""
+
+    sizes: Mapping[str, int]
+    groups: int
+    shared: int
+    cycles: float
+
+    @property
+    def threads(self) -> int:
+        """Threads of a block."""
+        return self.sizes["THREADS"]
+
+    @property
+    def blocks(self) -> int:
+        """All blocks."""
+        return self.sizes["BLOCKS"] * self.groups
+
+
+@dataclass(frozen=True)
+class StepsPlan:
+    """How the steps of a direction are run: `shape` is None for tier 1, `why` one sentence."""
+
+    tier: int
+    form: str
+    shape: Shape | None
+    why: str
+
+    def __str__(self) -> str:
+        return f"tier {self.tier}, {self.form}: {self.why}"
+
+
+def plan(
+    needs: Mapping[str, int], H: int, B: int, itemsize: int, limits: Limits, tier: int | None = None
+) -> StepsPlan:
+    """Return how steps of B rows of H units are run; `tier` allows only that one.
+
+    `needs` is a direction's row of `Layout.wholes`.
+    """
+    if tier == 1:
+        return _stepwise("tier 1 was asked for")
+    if not needs:
+        return _stepwise("the steps of this cell do not make one kernel")
+    if H % 4:
+        return _stepwise(f"H = {H} is not a multiple of 4, by which shared memory is read")
+    found = min(shapes(needs, H, B, itemsize, limits), key=lambda s: s.cycles, default=None)
+    if found is None:
+        return _stepwise(
+            f"{needs['weights']} matrices of {H} x {H} do not fit into the shared memory of "
+            f"{limits.multiprocessors} multiprocessors with {limits.shared} bytes each"
+        )
+    return StepsPlan(2, _form(found, needs), found, _why(found, needs))
+
+
+def _stepwise(why: str) -> StepsPlan:
+    return StepsPlan(1, "a product and a kernel at a time", None, why)
+
+
+def _form(shape: Shape, needs: Mapping[str, int]) -> str:
+    if not needs["meetings"]:
+        return "units apart"
+    return "slices" if shape.sizes["BLOCKS"] == 1 else "groups of blocks"
+
+
+def _why(shape: Shape, needs: Mapping[str, int]) -> str:
+    s = shape.sizes
+    held = f"{needs['weights']} matrices in {shape.shared} bytes of shared memory"
+    each = f"{s['UNITS']} units of {s['ROWS']} rows in {shape.threads} threads"
+    meet = "that never meet" if s["BLOCKS"] == 1 or not needs["meetings"] else (
+        f"of which {s['BLOCKS']} share rows and meet {needs['meetings']} times a step"
+    )  # fmt: skip
+    return f"{shape.blocks} blocks {meet}, each with {each} and {held}"
+
+
+def shapes(
+    needs: Mapping[str, int], H: int, B: int, itemsize: int, limits: Limits
+) -> Iterator[Shape]:
+    """Yield every shape of the kernel of all steps that a device can run."""
+    pitch = H + 4
+    for units in (each for each in range(4, H + 1, 4) if H % each == 0):
+        blocks = H // units
+        for each in _EACH:
+            for lanes in _lanes(units, B, each):
+                threads, rows = units * lanes, lanes * each
+                groups = -(-B // rows)
+                waits = bool(needs["meetings"]) and blocks > 1
+                if waits and blocks * groups > limits.multiprocessors:
+                    continue
+                shared = itemsize * pitch * (needs["weights"] * units + needs["tiles"] * rows)
+                registers = _OWN_REGISTERS + each * (needs["totals"] + 12)
+                if shared > limits.shared or threads * min(registers, 255) > _REGISTERS:
+                    continue
+                if registers > 255:
+                    continue
+                sizes = {
+                    "HIDDEN": H, "UNITS": units, "BLOCKS": blocks, "LANES": lanes, "EACH": each,
+                    "ROWS": rows, "THREADS": threads, "PITCH": pitch, "WEIGHTS": needs["weights"],
+                }  # fmt: skip
+                turns = -(-blocks * groups // limits.multiprocessors)
+                cycles = turns * _cycles(sizes, needs, itemsize)
+                yield Shape(sizes, groups, shared, cycles)
+
+
+def _lanes(units: int, B: int, each: int) -> Iterator[int]:
+    """Yield how many threads of a block could own one unit: not more than there are rows for."""
+    lanes = 1
+    while units * lanes <= _MOST_THREADS:
+        yield lanes
+        if lanes * each >= B:
+            return
+        lanes *= 2
+
+
+def _cycles(sizes: Mapping[str, int], needs: Mapping[str, int], itemsize: int) -> float:
+    """Estimate the cycles of a step: the larger of shared memory and arithmetic, and meetings."""
+    H, units, each = sizes["HIDDEN"], sizes["UNITS"], sizes["EACH"]
+    warps = -(-sizes["THREADS"] // _WARP)
+    four = 4 * itemsize
+    of_weights = max(1, min(_WARP, units) * four // _BANKS)
+    of_tile = max(1, -(-_WARP // units) * four // _BANKS)
+    tiles = max(needs["tiles"], needs["meetings"])
+    reads = needs["terms"] * of_weights + each * tiles * of_tile
+    arithmetic = warps * H * needs["terms"] * each / 4
+    cycles = max(warps * H / 4 * reads, arithmetic) + each * 30 * warps
+    cycles += needs["meetings"] * 3 * _SYNCHRONISED
+    if sizes["BLOCKS"] > 1 and needs["meetings"]:
+        gathered = needs["tiles"] * sizes["ROWS"] * H * itemsize / _FROM_L2
+        cycles += needs["meetings"] * _MEETING + gathered
+    return cycles
