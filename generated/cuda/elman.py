@@ -103,12 +103,13 @@ def steps_whole(T, B, counters, U, h, W_x, b):
     h_next_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
-        h_kept[each] = h[row * HIDDEN + unit] if owns_row(each, B) else real(0)
+        at = row * HIDDEN + unit
+        h_kept[each] = h[at] if owns_row(each, B) else real(0)
     for t in range(T):
         meet(counters, t + 1)
+        clear(totals, 1)
         fill(0, h_kept, h, t * B, B, 1)
         syncthreads()
-        clear(totals, 1)
         multiply(totals, 0, 0, 1, 0)
         for each in range(EACH):
             row = own_row(each, B)
@@ -203,7 +204,8 @@ def steps_vjp_whole(T, B, counters, U, ct_y, h, d_a_h_next, d_h):
     d_a_h_next_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
-        ct_h_next_kept[each] = d_h[(T % 2 * B + row) * HIDDEN + unit] if owns_row(each, B) else real(0)
+        at = (T % 2 * B + row) * HIDDEN + unit
+        ct_h_next_kept[each] = d_h[at] if owns_row(each, B) else real(0)
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
             row = own_row(each, B)
@@ -214,9 +216,9 @@ def steps_vjp_whole(T, B, counters, U, ct_y, h, d_a_h_next, d_h):
             if owns_row(each, B):
                 d_a_h_next[at] = d_a_h_next_now
         meet(counters, T - t)
+        clear(totals, 1)
         fill(0, d_a_h_next_kept, d_a_h_next, t * B, B, 1)
         syncthreads()
-        clear(totals, 1)
         multiply(totals, 0, 0, 1, 0)
         for each in range(EACH):
             d_h_kept[each] = totals[each]

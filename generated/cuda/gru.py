@@ -42,7 +42,7 @@ from gatewright.runtime.cuda.parts import (
     own_unit,
     owns_row,
 )
-from gatewright.runtime.cuda.sizes import EACH, EACH_2, HIDDEN
+from gatewright.runtime.cuda.sizes import EACH, EACH_2, HIDDEN, TILES
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -210,12 +210,13 @@ def steps_whole(T, B, counters, U_r, U_z, U_n, h, W_r_x, b_r, W_z_x, b_z, r, z, 
     r_h_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
-        h_kept[each] = h[row * HIDDEN + unit] if owns_row(each, B) else real(0)
+        at = row * HIDDEN + unit
+        h_kept[each] = h[at] if owns_row(each, B) else real(0)
     for t in range(T):
         meet(counters, 2 * (t + 1) - 1)
+        clear(totals, 2)
         fill(0, h_kept, h, t * B, B, 1)
         syncthreads()
-        clear(totals, 2)
         multiply(totals, 0, 0, 2, 0)
         for each in range(EACH):
             row = own_row(each, B)
@@ -237,9 +238,9 @@ def steps_whole(T, B, counters, U_r, U_z, U_n, h, W_r_x, b_r, W_z_x, b_z, r, z, 
                 z[at] = z_now
                 r_h[at] = r_h_now
         meet(counters, 2 * (t + 1))
+        clear(totals, 1)
         fill(0, r_h_kept, r_h, t * B, B, 1)
         syncthreads()
-        clear(totals, 1)
         multiply(totals, 0, 2, 1, 0)
         for each in range(EACH):
             row = own_row(each, B)
@@ -505,7 +506,8 @@ def steps_vjp_whole(T, B, counters, U_n, U_r, U_z, ct_y, z, n, h, d_a_n, d_a_z, 
     d_a_r_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
-        ct_h_next_kept[each] = d_h[(T % 2 * B + row) * HIDDEN + unit] if owns_row(each, B) else real(0)
+        at = (T % 2 * B + row) * HIDDEN + unit
+        ct_h_next_kept[each] = d_h[at] if owns_row(each, B) else real(0)
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
             row = own_row(each, B)
@@ -521,9 +523,9 @@ def steps_vjp_whole(T, B, counters, U_n, U_r, U_z, ct_y, z, n, h, d_a_n, d_a_z, 
                 d_a_n[at_3] = d_a_n_now
                 d_a_z[at_3] = d_a_z_now
         meet(counters, 2 * (T - t) - 1)
+        clear(totals, 1)
         fill(0, d_a_n_kept, d_a_n, t * B, B, 3)
         syncthreads()
-        clear(totals, 1)
         multiply(totals, 0, 0, 1, 0)
         for each in range(EACH):
             row = own_row(each, B)
@@ -535,12 +537,21 @@ def steps_vjp_whole(T, B, counters, U_n, U_r, U_z, ct_y, z, n, h, d_a_n, d_a_z, 
             if owns_row(each, B):
                 d_a_r[at_3] = d_a_r_now
         meet(counters, 2 * (T - t))
-        fill(0, d_a_r_kept, d_a_r, t * B, B, 3)
-        fill(1, d_a_z_kept, d_a_z, t * B, B, 3)
-        syncthreads()
         clear(totals, 1)
-        multiply(totals, 0, 1, 1, 0)
-        multiply(totals, 0, 2, 1, 1)
+        if TILES > 1:
+            fill(0, d_a_r_kept, d_a_r, t * B, B, 3)
+            fill(1, d_a_z_kept, d_a_z, t * B, B, 3)
+            syncthreads()
+            multiply(totals, 0, 1, 1, 0)
+            multiply(totals, 0, 2, 1, 1)
+        else:
+            fill(0, d_a_r_kept, d_a_r, t * B, B, 3)
+            syncthreads()
+            multiply(totals, 0, 1, 1, 0)
+            syncthreads()
+            fill(0, d_a_z_kept, d_a_z, t * B, B, 3)
+            syncthreads()
+            multiply(totals, 0, 2, 1, 0)
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit

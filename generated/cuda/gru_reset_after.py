@@ -42,7 +42,7 @@ from gatewright.runtime.cuda.parts import (
     own_unit,
     owns_row,
 )
-from gatewright.runtime.cuda.sizes import EACH, EACH_3, HIDDEN
+from gatewright.runtime.cuda.sizes import EACH, EACH_3, HIDDEN, TILES
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -200,12 +200,13 @@ def steps_whole(
     h_next_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
-        h_kept[each] = h[row * HIDDEN + unit] if owns_row(each, B) else real(0)
+        at = row * HIDDEN + unit
+        h_kept[each] = h[at] if owns_row(each, B) else real(0)
     for t in range(T):
         meet(counters, t + 1)
+        clear(totals, 3)
         fill(0, h_kept, h, t * B, B, 1)
         syncthreads()
-        clear(totals, 3)
         multiply(totals, 0, 0, 3, 0)
         for each in range(EACH):
             row = own_row(each, B)
@@ -548,7 +549,8 @@ def steps_vjp_whole(
     d_a_r_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
-        ct_h_next_kept[each] = d_h[(T % 2 * B + row) * HIDDEN + unit] if owns_row(each, B) else real(0)
+        at = (T % 2 * B + row) * HIDDEN + unit
+        ct_h_next_kept[each] = d_h[at] if owns_row(each, B) else real(0)
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
             row = own_row(each, B)
@@ -568,14 +570,27 @@ def steps_vjp_whole(
                 d_a_z[at_4] = d_a_z_now
                 d_a_r[at_4] = d_a_r_now
         meet(counters, T - t)
-        fill(0, d_a_r_kept, d_a_r, t * B, B, 4)
-        fill(1, d_a_z_kept, d_a_z, t * B, B, 4)
-        fill(2, d_n_U_n_h_b_hn_kept, d_n_U_n_h_b_hn, t * B, B, 4)
-        syncthreads()
         clear(totals, 1)
-        multiply(totals, 0, 0, 1, 0)
-        multiply(totals, 0, 1, 1, 1)
-        multiply(totals, 0, 2, 1, 2)
+        if TILES > 1:
+            fill(0, d_a_r_kept, d_a_r, t * B, B, 4)
+            fill(1, d_a_z_kept, d_a_z, t * B, B, 4)
+            fill(2, d_n_U_n_h_b_hn_kept, d_n_U_n_h_b_hn, t * B, B, 4)
+            syncthreads()
+            multiply(totals, 0, 0, 1, 0)
+            multiply(totals, 0, 1, 1, 1)
+            multiply(totals, 0, 2, 1, 2)
+        else:
+            fill(0, d_a_r_kept, d_a_r, t * B, B, 4)
+            syncthreads()
+            multiply(totals, 0, 0, 1, 0)
+            syncthreads()
+            fill(0, d_a_z_kept, d_a_z, t * B, B, 4)
+            syncthreads()
+            multiply(totals, 0, 1, 1, 0)
+            syncthreads()
+            fill(0, d_n_U_n_h_b_hn_kept, d_n_U_n_h_b_hn, t * B, B, 4)
+            syncthreads()
+            multiply(totals, 0, 2, 1, 0)
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit

@@ -89,7 +89,8 @@ def steps_whole(T, B, counters, W_x, u, b, h):
     h_next_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
-        h_kept[each] = h[row * HIDDEN + unit] if owns_row(each, B) else real(0)
+        at = row * HIDDEN + unit
+        h_kept[each] = h[at] if owns_row(each, B) else real(0)
     for t in range(T):
         for each in range(EACH):
             row = own_row(each, B)
@@ -184,7 +185,8 @@ def steps_vjp_whole(T, B, counters, ct_y, h, u, d_a_h_next, d_h):
     d_h_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
-        ct_h_next_kept[each] = d_h[(T % 2 * B + row) * HIDDEN + unit] if owns_row(each, B) else real(0)
+        at = (T % 2 * B + row) * HIDDEN + unit
+        ct_h_next_kept[each] = d_h[at] if owns_row(each, B) else real(0)
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
             row = own_row(each, B)

@@ -44,7 +44,7 @@ from gatewright.runtime.cuda.parts import (
     own_unit,
     owns_row,
 )
-from gatewright.runtime.cuda.sizes import EACH, EACH_2, HIDDEN
+from gatewright.runtime.cuda.sizes import EACH, EACH_2, HIDDEN, TILES
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -156,12 +156,13 @@ def steps_whole(T, B, counters, U_f, U_g, h, W_f_x, b_f, W_g_x, b_g, beta, f, g,
     h_next_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
-        h_kept[each] = h[row * HIDDEN + unit] if owns_row(each, B) else real(0)
+        at = row * HIDDEN + unit
+        h_kept[each] = h[at] if owns_row(each, B) else real(0)
     for t in range(T):
         meet(counters, t + 1)
+        clear(totals, 2)
         fill(0, h_kept, h, t * B, B, 1)
         syncthreads()
-        clear(totals, 2)
         multiply(totals, 0, 0, 2, 0)
         for each in range(EACH):
             row = own_row(each, B)
@@ -359,7 +360,8 @@ def steps_vjp_whole(T, B, counters, U_f, U_g, ct_y, g, sigmoid_h_next, h, f, d_a
     d_s_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
-        ct_h_next_kept[each] = d_h[(T % 2 * B + row) * HIDDEN + unit] if owns_row(each, B) else real(0)
+        at = (T % 2 * B + row) * HIDDEN + unit
+        ct_h_next_kept[each] = d_h[at] if owns_row(each, B) else real(0)
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
             row = own_row(each, B)
@@ -375,12 +377,21 @@ def steps_vjp_whole(T, B, counters, U_f, U_g, ct_y, g, sigmoid_h_next, h, f, d_a
                 d_a_g[at_2] = d_a_g_now
                 d_s[at_2] = d_s_now
         meet(counters, T - t)
-        fill(0, d_s_kept, d_s, t * B, B, 2)
-        fill(1, d_a_g_kept, d_a_g, t * B, B, 2)
-        syncthreads()
         clear(totals, 1)
-        multiply(totals, 0, 0, 1, 0)
-        multiply(totals, 0, 1, 1, 1)
+        if TILES > 1:
+            fill(0, d_s_kept, d_s, t * B, B, 2)
+            fill(1, d_a_g_kept, d_a_g, t * B, B, 2)
+            syncthreads()
+            multiply(totals, 0, 0, 1, 0)
+            multiply(totals, 0, 1, 1, 1)
+        else:
+            fill(0, d_s_kept, d_s, t * B, B, 2)
+            syncthreads()
+            multiply(totals, 0, 0, 1, 0)
+            syncthreads()
+            fill(0, d_a_g_kept, d_a_g, t * B, B, 2)
+            syncthreads()
+            multiply(totals, 0, 1, 1, 0)
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit

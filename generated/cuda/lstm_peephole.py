@@ -44,7 +44,7 @@ from gatewright.runtime.cuda.parts import (
     own_unit,
     owns_row,
 )
-from gatewright.runtime.cuda.sizes import EACH, EACH_4, HIDDEN
+from gatewright.runtime.cuda.sizes import EACH, EACH_4, HIDDEN, TILES
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -382,13 +382,15 @@ def steps_whole(
     c_next_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
-        h_kept[each] = h[row * HIDDEN + unit] if owns_row(each, B) else real(0)
-        c_kept[each] = c[row * HIDDEN + unit] if owns_row(each, B) else real(0)
+        at = row * HIDDEN + unit
+        h_kept[each] = h[at] if owns_row(each, B) else real(0)
+        at = row * HIDDEN + unit
+        c_kept[each] = c[at] if owns_row(each, B) else real(0)
     for t in range(T):
         meet(counters, t + 1)
+        clear(totals, 4)
         fill(0, h_kept, h, t * B, B, 1)
         syncthreads()
-        clear(totals, 4)
         multiply(totals, 0, 0, 4, 0)
         for each in range(EACH):
             row = own_row(each, B)
@@ -841,8 +843,10 @@ def steps_vjp_whole(
     d_a_i_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
-        ct_h_next_kept[each] = d_h[(T % 2 * B + row) * HIDDEN + unit] if owns_row(each, B) else real(0)
-        ct_c_next_kept[each] = d_c[(T % 2 * B + row) * HIDDEN + unit] if owns_row(each, B) else real(0)
+        at = (T % 2 * B + row) * HIDDEN + unit
+        ct_h_next_kept[each] = d_h[at] if owns_row(each, B) else real(0)
+        at = (T % 2 * B + row) * HIDDEN + unit
+        ct_c_next_kept[each] = d_c[at] if owns_row(each, B) else real(0)
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
             row = own_row(each, B)
@@ -873,16 +877,33 @@ def steps_vjp_whole(
                 d_a_f[at_4] = d_a_f_now
                 d_a_i[at_4] = d_a_i_now
         meet(counters, T - t)
-        fill(0, d_a_i_kept, d_a_i, t * B, B, 4)
-        fill(1, d_a_f_kept, d_a_f, t * B, B, 4)
-        fill(2, d_a_g_kept, d_a_g, t * B, B, 4)
-        fill(3, d_a_o_kept, d_a_o, t * B, B, 4)
-        syncthreads()
         clear(totals, 1)
-        multiply(totals, 0, 0, 1, 0)
-        multiply(totals, 0, 1, 1, 1)
-        multiply(totals, 0, 2, 1, 2)
-        multiply(totals, 0, 3, 1, 3)
+        if TILES > 1:
+            fill(0, d_a_i_kept, d_a_i, t * B, B, 4)
+            fill(1, d_a_f_kept, d_a_f, t * B, B, 4)
+            fill(2, d_a_g_kept, d_a_g, t * B, B, 4)
+            fill(3, d_a_o_kept, d_a_o, t * B, B, 4)
+            syncthreads()
+            multiply(totals, 0, 0, 1, 0)
+            multiply(totals, 0, 1, 1, 1)
+            multiply(totals, 0, 2, 1, 2)
+            multiply(totals, 0, 3, 1, 3)
+        else:
+            fill(0, d_a_i_kept, d_a_i, t * B, B, 4)
+            syncthreads()
+            multiply(totals, 0, 0, 1, 0)
+            syncthreads()
+            fill(0, d_a_f_kept, d_a_f, t * B, B, 4)
+            syncthreads()
+            multiply(totals, 0, 1, 1, 0)
+            syncthreads()
+            fill(0, d_a_g_kept, d_a_g, t * B, B, 4)
+            syncthreads()
+            multiply(totals, 0, 2, 1, 0)
+            syncthreads()
+            fill(0, d_a_o_kept, d_a_o, t * B, B, 4)
+            syncthreads()
+            multiply(totals, 0, 3, 1, 0)
         for each in range(EACH):
             d_h_kept[each] = totals[each]
         for each in range(EACH):

@@ -152,12 +152,13 @@ def steps_whole(T, B, counters, U_f, U_n, h, W_f_x, b_f, f, f_h, W_n_x, b_n, n):
     f_h_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
-        h_kept[each] = h[row * HIDDEN + unit] if owns_row(each, B) else real(0)
+        at = row * HIDDEN + unit
+        h_kept[each] = h[at] if owns_row(each, B) else real(0)
     for t in range(T):
         meet(counters, 2 * (t + 1) - 1)
+        clear(totals, 1)
         fill(0, h_kept, h, t * B, B, 1)
         syncthreads()
-        clear(totals, 1)
         multiply(totals, 0, 0, 1, 0)
         for each in range(EACH):
             row = own_row(each, B)
@@ -170,9 +171,9 @@ def steps_whole(T, B, counters, U_f, U_n, h, W_f_x, b_f, f, f_h, W_n_x, b_n, n):
                 f[at] = f_now
                 f_h[at] = f_h_now
         meet(counters, 2 * (t + 1))
+        clear(totals, 1)
         fill(0, f_h_kept, f_h, t * B, B, 1)
         syncthreads()
-        clear(totals, 1)
         multiply(totals, 0, 1, 1, 0)
         for each in range(EACH):
             row = own_row(each, B)
@@ -374,7 +375,8 @@ def steps_vjp_whole(T, B, counters, U_n, U_f, ct_y, f, n, d_a_n, h, d_a_f, d_h):
     d_a_f_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
-        ct_h_next_kept[each] = d_h[(T % 2 * B + row) * HIDDEN + unit] if owns_row(each, B) else real(0)
+        at = (T % 2 * B + row) * HIDDEN + unit
+        ct_h_next_kept[each] = d_h[at] if owns_row(each, B) else real(0)
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
             row = own_row(each, B)
@@ -386,9 +388,9 @@ def steps_vjp_whole(T, B, counters, U_n, U_f, ct_y, f, n, d_a_n, h, d_a_f, d_h):
             if owns_row(each, B):
                 d_a_n[at_2] = d_a_n_now
         meet(counters, 2 * (T - t) - 1)
+        clear(totals, 1)
         fill(0, d_a_n_kept, d_a_n, t * B, B, 2)
         syncthreads()
-        clear(totals, 1)
         multiply(totals, 0, 0, 1, 0)
         for each in range(EACH):
             row = own_row(each, B)
@@ -400,9 +402,9 @@ def steps_vjp_whole(T, B, counters, U_n, U_f, ct_y, f, n, d_a_n, h, d_a_f, d_h):
             if owns_row(each, B):
                 d_a_f[at_2] = d_a_f_now
         meet(counters, 2 * (T - t))
+        clear(totals, 1)
         fill(0, d_a_f_kept, d_a_f, t * B, B, 2)
         syncthreads()
-        clear(totals, 1)
         multiply(totals, 0, 1, 1, 0)
         for each in range(EACH):
             row = own_row(each, B)

@@ -131,12 +131,13 @@ def steps_whole(T, B, counters, U_u, h, V_u_z, b_u, z, u):
     h_next_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
-        h_kept[each] = h[row * HIDDEN + unit] if owns_row(each, B) else real(0)
+        at = row * HIDDEN + unit
+        h_kept[each] = h[at] if owns_row(each, B) else real(0)
     for t in range(T):
         meet(counters, t + 1)
+        clear(totals, 1)
         fill(0, h_kept, h, t * B, B, 1)
         syncthreads()
-        clear(totals, 1)
         multiply(totals, 0, 0, 1, 0)
         for each in range(EACH):
             row = own_row(each, B)
@@ -333,7 +334,8 @@ def steps_vjp_whole(T, B, counters, U_u, ct_y, h, z, u, d_h_next, d_a_u, d_h):
     d_a_u_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
-        ct_h_next_kept[each] = d_h[(T % 2 * B + row) * HIDDEN + unit] if owns_row(each, B) else real(0)
+        at = (T % 2 * B + row) * HIDDEN + unit
+        ct_h_next_kept[each] = d_h[at] if owns_row(each, B) else real(0)
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
             row = own_row(each, B)
@@ -347,9 +349,9 @@ def steps_vjp_whole(T, B, counters, U_u, ct_y, h, z, u, d_h_next, d_a_u, d_h):
                 d_h_next[at] = d_h_next_now
                 d_a_u[at] = d_a_u_now
         meet(counters, T - t)
+        clear(totals, 1)
         fill(0, d_a_u_kept, d_a_u, t * B, B, 1)
         syncthreads()
-        clear(totals, 1)
         multiply(totals, 0, 0, 1, 0)
         for each in range(EACH):
             row = own_row(each, B)

@@ -41,7 +41,7 @@ from gatewright.runtime.cuda.parts import (
     own_unit,
     owns_row,
 )
-from gatewright.runtime.cuda.sizes import EACH, EACH_2, HIDDEN
+from gatewright.runtime.cuda.sizes import EACH, EACH_2, HIDDEN, TILES
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -118,12 +118,13 @@ def steps_whole(T, B, counters, U_z, U_n, h, W_z_x, b_z, W_n_x, b_n, z, n):
     h_next_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
-        h_kept[each] = h[row * HIDDEN + unit] if owns_row(each, B) else real(0)
+        at = row * HIDDEN + unit
+        h_kept[each] = h[at] if owns_row(each, B) else real(0)
     for t in range(T):
         meet(counters, t + 1)
+        clear(totals, 2)
         fill(0, h_kept, h, t * B, B, 1)
         syncthreads()
-        clear(totals, 2)
         multiply(totals, 0, 0, 2, 0)
         for each in range(EACH):
             row = own_row(each, B)
@@ -310,7 +311,8 @@ def steps_vjp_whole(T, B, counters, U_z, U_n, ct_y, z, n, h, d_a_n, d_a_z, d_h):
     d_a_z_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
-        ct_h_next_kept[each] = d_h[(T % 2 * B + row) * HIDDEN + unit] if owns_row(each, B) else real(0)
+        at = (T % 2 * B + row) * HIDDEN + unit
+        ct_h_next_kept[each] = d_h[at] if owns_row(each, B) else real(0)
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
             row = own_row(each, B)
@@ -326,12 +328,21 @@ def steps_vjp_whole(T, B, counters, U_z, U_n, ct_y, z, n, h, d_a_n, d_a_z, d_h):
                 d_a_n[at_2] = d_a_n_now
                 d_a_z[at_2] = d_a_z_now
         meet(counters, T - t)
-        fill(0, d_a_z_kept, d_a_z, t * B, B, 2)
-        fill(1, d_a_n_kept, d_a_n, t * B, B, 2)
-        syncthreads()
         clear(totals, 1)
-        multiply(totals, 0, 0, 1, 0)
-        multiply(totals, 0, 1, 1, 1)
+        if TILES > 1:
+            fill(0, d_a_z_kept, d_a_z, t * B, B, 2)
+            fill(1, d_a_n_kept, d_a_n, t * B, B, 2)
+            syncthreads()
+            multiply(totals, 0, 0, 1, 0)
+            multiply(totals, 0, 1, 1, 1)
+        else:
+            fill(0, d_a_z_kept, d_a_z, t * B, B, 2)
+            syncthreads()
+            multiply(totals, 0, 0, 1, 0)
+            syncthreads()
+            fill(0, d_a_n_kept, d_a_n, t * B, B, 2)
+            syncthreads()
+            multiply(totals, 0, 1, 1, 0)
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit

@@ -197,7 +197,7 @@ def _imports(target: Target, directions: tuple[Direction, ...], used: tuple[str,
     lines = imported(module, names)
     if wholes:
         lines += imported(f"{module}.parts", sorted(n for n in _PIECES if f"{n}(" in wholes))
-        sizes = re.findall(r"\b(?:EACH(?:_[0-9]+)?|HIDDEN)\b", wholes)
+        sizes = re.findall(r"\b(?:EACH(?:_[0-9]+)?|HIDDEN|TILES)\b", wholes)
         lines += imported(f"{module}.sizes", sorted(set(sizes)))
     return [*lines, "from gatewright.runtime.layout import Layout"]
 

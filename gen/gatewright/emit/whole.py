@@ -150,17 +150,19 @@ class _Writer:
         if most:
             lines.append(f"    totals = local_array({_each(most)}, real)")
         lines += [f"    {name}_kept = local_array(EACH, real)" for name in self.kept]
-        loads = [self._first(start) for start, _ in self.program.carried]
+        loads = [line for start, _ in self.program.carried for line in self._first(start)]
         return [*lines, "    for each in range(EACH):", "        row = own_row(each, B)", *loads]
 
-    def _first(self, start: str) -> str:
+    def _first(self, start: str) -> tuple[str, str]:
         placed = self.placed[start]
         self.used[placed.array] = None
         slab = "0" if not self.backwards else "T % 2" if placed.place == TURNS else "T"
         row = "row" if slab == "0" else f"({slab} * B + row)"
-        given = f"{placed.array}[{row} * HIDDEN + unit]"
         # Of a row that is not there nothing is read: its neighbour may write in the meantime.
-        return f"        {start}_kept[each] = {given} if owns_row(each, B) else real(0)"
+        return (
+            f"        at = {row} * HIDDEN + unit",
+            f"        {start}_kept[each] = {placed.array}[at] if owns_row(each, B) else real(0)",
+        )
 
     def _step(self) -> list[str]:
         lines: list[str] = []
@@ -181,16 +183,28 @@ class _Writer:
         often = step[1:-1] if count == 1 else f"{count} * {step}"
         before = count - 1 - number
         lines = [f"        meet(counters, {often}{f' - {before}' if before else ''})"]
-        tiles = {operand: at for at, operand in enumerate(dict.fromkeys(o for _, _, o in terms))}
-        for operand, tile in tiles.items():
-            lines.append(f"        fill({tile}, {operand}_kept, {self._operand(operand)})")
-        lines.append("        syncthreads()")
         targets = dict.fromkeys(target for target, _, _ in terms)
         self.totals = {target: at for at, target in enumerate(targets)}
         lines.append(f"        clear(totals, {len(targets)})")
-        for first, slot, run, tile in _runs(terms, self.totals, self.slots, tiles):
-            lines.append(f"        multiply(totals, {first}, {slot}, {run}, {tile})")
+        operands = tuple(dict.fromkeys(operand for _, _, operand in terms))
+        if len(operands) == 1:
+            return lines + self._filled(terms, operands, 8)
+        lines += ["        if TILES > 1:", *self._filled(terms, operands, 12), "        else:"]
+        for number, operand in enumerate(operands):
+            if number:
+                lines.append("            syncthreads()")
+            own = [term for term in terms if term[2] == operand]
+            lines += self._filled(own, (operand,), 12)
         return lines
+
+    def _filled(self, terms: list[Term], operands: tuple[str, ...], indent: int) -> list[str]:
+        """Return the lines that bring operands together and multiply with them."""
+        tiles = {operand: tile for tile, operand in enumerate(operands)}
+        lines = [f"fill({tile}, {o}_kept, {self._operand(o)})" for o, tile in tiles.items()]
+        lines.append("syncthreads()")
+        for first, slot, run, tile in _runs(terms, self.totals, self.slots, tiles):
+            lines.append(f"multiply(totals, {first}, {slot}, {run}, {tile})")
+        return [f"{' ' * indent}{line}" for line in lines]
 
     def _operand(self, name: str) -> str:
         """Return what `fill` takes to find an operand in memory: array, first row, rows, pitch."""

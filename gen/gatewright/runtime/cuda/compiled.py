@@ -101,7 +101,16 @@ def this_unit() -> Any:
     return cuda.blockIdx.y * cuda.blockDim.x + cuda.threadIdx.x
 
 
-local_array, syncthreads = cuda.local.array, cuda.syncthreads
+@device
+def local_array(length: Any, kind: Any) -> Any:
+    """Return an array of this thread's own, in registers if its indices are known."""
+    return cuda.local.array(length, kind)
+
+
+@device
+def syncthreads() -> None:
+    """Wait for all threads of the block."""
+    cuda.syncthreads()
 
 
 @device

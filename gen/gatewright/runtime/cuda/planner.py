@@ -19,8 +19,10 @@ from gatewright.runtime.cuda.devices import Limits
 _WARP, _MOST_THREADS = 32, 1024
 _REGISTERS, _OWN_REGISTERS = 65536, 40
 _EACH = (1, 2, 4, 8)
-# Cycles: a meeting of blocks, a synchronisation of threads, and of shared memory per 128 bytes.
+# Cycles of a meeting of blocks, a synchronisation of threads and an answer of the L2 cache; bytes
+# that shared memory and L2 give in a cycle.
 _MEETING, _SYNCHRONISED, _BANKS, _FROM_L2 = 2000, 40, 128, 64
+_LATENCY, _SHARED_LATENCY = 600, 30
 
 
 @dataclass(frozen=True)
@@ -102,29 +104,41 @@ def shapes(
     needs: Mapping[str, int], H: int, B: int, itemsize: int, limits: Limits
 ) -> Iterator[Shape]:
     """Yield every shape of the kernel of all steps that a device can run."""
-    pitch = H + 4
     for units in (each for each in range(4, H + 1, 4) if H % each == 0):
-        blocks = H // units
         for each in _EACH:
             for lanes in _lanes(units, B, each):
-                threads, rows = units * lanes, lanes * each
-                groups = -(-B // rows)
-                waits = bool(needs["meetings"]) and blocks > 1
-                if waits and blocks * groups > limits.multiprocessors:
-                    continue
-                shared = itemsize * pitch * (needs["weights"] * units + needs["tiles"] * rows)
-                registers = _OWN_REGISTERS + each * (needs["totals"] + 12)
-                if shared > limits.shared or threads * min(registers, 255) > _REGISTERS:
-                    continue
-                if registers > 255:
-                    continue
-                sizes = {
-                    "HIDDEN": H, "UNITS": units, "BLOCKS": blocks, "LANES": lanes, "EACH": each,
-                    "ROWS": rows, "THREADS": threads, "PITCH": pitch, "WEIGHTS": needs["weights"],
-                }  # fmt: skip
-                turns = -(-blocks * groups // limits.multiprocessors)
-                cycles = turns * _cycles(sizes, needs, itemsize)
-                yield Shape(sizes, groups, shared, cycles)
+                for tiles in sorted({min(needs["tiles"], 1), needs["tiles"]}):
+                    sizes = {
+                        "HIDDEN": H,
+                        "UNITS": units,
+                        "BLOCKS": H // units,
+                        "LANES": lanes,
+                        "EACH": each,
+                        "ROWS": lanes * each,
+                        "THREADS": units * lanes,
+                        "PITCH": H + 4,
+                        "WEIGHTS": needs["weights"],
+                        "TILES": tiles,
+                    }
+                    if shape := _shape(sizes, needs, B, itemsize, limits):
+                        yield shape
+
+
+def _shape(
+    sizes: Mapping[str, int], needs: Mapping[str, int], B: int, itemsize: int, limits: Limits
+) -> Shape | None:
+    """Return a shape with its costs, None if a device cannot run it."""
+    blocks, groups = sizes["BLOCKS"], -(-B // sizes["ROWS"])
+    waits = bool(needs["meetings"]) and blocks > 1
+    if waits and blocks * groups > limits.multiprocessors:
+        return None
+    held = needs["weights"] * sizes["UNITS"] + sizes["TILES"] * sizes["ROWS"]
+    shared = itemsize * sizes["PITCH"] * held
+    registers = _OWN_REGISTERS + sizes["EACH"] * (needs["totals"] + 12)
+    if shared > limits.shared or registers > 255 or sizes["THREADS"] * registers > _REGISTERS:
+        return None
+    turns = -(-blocks * groups // limits.multiprocessors)
+    return Shape(sizes, groups, shared, turns * _cycles(sizes, needs, itemsize))
 
 
 def _lanes(units: int, B: int, each: int) -> Iterator[int]:
@@ -146,10 +160,11 @@ def _cycles(sizes: Mapping[str, int], needs: Mapping[str, int], itemsize: int) -
     of_tile = max(1, -(-_WARP // units) * four // _BANKS)
     tiles = max(needs["tiles"], needs["meetings"])
     reads = needs["terms"] * of_weights + each * tiles * of_tile
-    arithmetic = warps * H * needs["terms"] * each / 4
-    cycles = max(warps * H / 4 * reads, arithmetic) + each * 30 * warps
-    cycles += needs["meetings"] * 3 * _SYNCHRONISED
+    arithmetic = max(warps / 4, 1) * H * needs["terms"] * each
+    cycles = max(warps * H / 4 * reads, arithmetic, H / 4 * _SHARED_LATENCY) + each * 30 * warps
+    fills = needs["meetings"] if sizes["TILES"] == needs["tiles"] else needs["terms"]
+    cycles += (needs["meetings"] + 2 * fills) * _SYNCHRONISED
     if sizes["BLOCKS"] > 1 and needs["meetings"]:
-        gathered = needs["tiles"] * sizes["ROWS"] * H * itemsize / _FROM_L2
-        cycles += needs["meetings"] * _MEETING + gathered
+        gathered = tiles * sizes["ROWS"] * H * itemsize / _FROM_L2
+        cycles += needs["meetings"] * _MEETING + fills * _LATENCY + gathered
     return cycles

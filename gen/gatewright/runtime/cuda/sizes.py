@@ -5,6 +5,7 @@
     EACH     rows of a thread          ROWS    rows of a block, LANES * EACH
     THREADS  UNITS * LANES             PITCH   numbers from a row of shared memory to the next
     WEIGHTS  matrices in shared memory
+    TILES    operands in shared memory at once: all of a product, or one
 
 `EACH_4` is four times EACH. The values here are those of the smallest kernel; `realms.sized` puts
 others in the place of the import.
@@ -20,7 +21,7 @@ from collections.abc import Mapping
 from typing import Any
 
 HIDDEN, UNITS, BLOCKS, LANES, EACH = 4, 4, 1, 1, 1
-ROWS, THREADS, PITCH, WEIGHTS = 1, 4, 8, 1
+ROWS, THREADS, PITCH, WEIGHTS, TILES = 1, 4, 8, 1, 1
 _MULTIPLE = re.compile(r"EACH_(\d+)")
 
 
