@@ -84,12 +84,12 @@ def test_a_kernel_with_too_many_registers_or_too_much_shared_memory_is_seen() ->
     assert found.faults == ()
     more = kernel_report(sums(source("lstm")), "sm_90", 256, shared=227 * 1024 + 1)
     assert more.faults == ("sums (float32, sm_90) has 1 bytes of shared memory too many",)
-    wide = KernelReport("k", "sm_90", "float32", 1024, 0, 65, 0, 0, 0, 0, 0, 0, 1)
+    wide = KernelReport("k", "sm_90", "float32", 1024, 0, 65, 0, 0, 0, 0, 0, 0, 0, 1)
     assert wide.faults == ("k (float32, sm_90) has 1024 registers too many for its block",)
 
 
 def test_spills_and_local_memory_are_seen() -> None:
-    kept = KernelReport("k", "sm_90", "float64", 32, 0, 255, 8, 16, 24, 3, 9, 0, 1)
+    kept = KernelReport("k", "sm_90", "float64", 32, 0, 255, 8, 16, 24, 3, 9, 0, 0, 1)
     assert [fault.split(" has ")[1] for fault in kept.faults] == [
         "8 bytes of stack",
         "16 bytes of spill stores",

@@ -40,11 +40,15 @@ local_array = only_in_kernels("local_array")
 log = only_in_kernels("log")
 log1p = only_in_kernels("log1p")
 member_number = only_in_kernels("member_number")
+multiply_tiles = only_in_kernels("multiply_tiles")
+packed = only_in_kernels("packed")
 put_four = only_in_kernels("put_four")
 put_one = only_in_kernels("put_one")
 release = only_in_kernels("release")
 shared_four = only_in_kernels("shared_four")
 shared_memory = only_in_kernels("shared_memory")
+shared_words = only_in_kernels("shared_words")
+shuffle_xor = only_in_kernels("shuffle_xor")
 sin = only_in_kernels("sin")
 sqrt = only_in_kernels("sqrt")
 syncthreads = only_in_kernels("syncthreads")
@@ -53,6 +57,7 @@ this_row = only_in_kernels("this_row")
 this_unit = only_in_kernels("this_unit")
 thread_number = only_in_kernels("thread_number")
 wait_for = only_in_kernels("wait_for")
+word = only_in_kernels("word")
 
 __all__ = [
     "CudaUnavailableError",
@@ -71,7 +76,9 @@ __all__ = [
     "log",
     "log1p",
     "member_number",
+    "multiply_tiles",
     "outer",
+    "packed",
     "product",
     "product_transposed",
     "put_four",
@@ -80,6 +87,8 @@ __all__ = [
     "rows",
     "shared_four",
     "shared_memory",
+    "shared_words",
+    "shuffle_xor",
     "simulated",
     "sin",
     "sqrt",
@@ -92,4 +101,5 @@ __all__ = [
     "wait_for",
     "whole",
     "why_unavailable",
+    "word",
 ]

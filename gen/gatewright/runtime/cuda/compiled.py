@@ -16,10 +16,14 @@ from typing import Any, TypeVar
 from gatewright.runtime.cuda.compiled_memory import (
     acquired,
     far_four,
+    pack_bfloat16,
+    pack_float16,
     put_four,
     put_one,
     release,
     shared_four,
+    tiles_bfloat16,
+    tiles_float16,
 )
 from gatewright.runtime.cuda.numba_cuda import numba_cuda
 from gatewright.runtime.cuda.products import flat, outer, product, product_transposed
@@ -40,7 +44,9 @@ __all__ = [
     "log",
     "log1p",
     "member_number",
+    "multiply_tiles",
     "outer",
+    "packed",
     "product",
     "product_transposed",
     "put_four",
@@ -49,6 +55,8 @@ __all__ = [
     "rows",
     "shared_four",
     "shared_memory",
+    "shared_words",
+    "shuffle_xor",
     "sin",
     "sqrt",
     "syncthreads",
@@ -59,6 +67,7 @@ __all__ = [
     "units",
     "wait_for",
     "whole",
+    "word",
 ]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -67,6 +76,7 @@ engine = PlainEngine()
 cuda = numba_cuda()
 exp, log, log1p, sqrt, tanh = math.exp, math.log, math.log1p, math.sqrt, math.tanh
 sin, cos = math.sin, math.cos
+word = cuda.types.uint32
 
 
 def device(function: Function) -> Function:
@@ -135,6 +145,36 @@ def group_number() -> Any:
 def shared_memory(kind: Any) -> Any:
     """Return the shared memory of this block as an array."""
     return cuda.shared.array(0, kind)
+
+
+@device
+def shared_words() -> Any:
+    """Return the shared memory of this block as words of 32 bits."""
+    return cuda.shared.array(0, word)
+
+
+@device
+def shuffle_xor(value: Any, mask: Any) -> Any:
+    """Return the value of the lane whose number differs from this one's in the bits of `mask`."""
+    return cuda.shfl_xor_sync(0xFFFFFFFF, value, mask)
+
+
+@device
+def packed(half: Any, low: Any, high: Any) -> Any:
+    """Return two numbers, rounded to 16 bits each, as one word."""
+    return pack_bfloat16(low, high) if half == 1 else pack_float16(low, high)
+
+
+@device
+def multiply_tiles(
+    half: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, s: Any, t: Any, u: Any, v: Any
+) -> Any:
+    """Return the product of two tiles of 16-bit numbers plus a third tile."""
+    if half == 1:
+        found = tiles_bfloat16(a, b, c, d, e, f, s, t, u, v)
+    else:
+        found = tiles_float16(a, b, c, d, e, f, s, t, u, v)
+    return found
 
 
 @device

@@ -89,9 +89,11 @@ def put_four(typingctx: Any, array: Any, index: Any, a: Any, b: Any, c: Any, d: 
     return signature(types.void, array, types.int64, *(array.dtype,) * 4), made
 
 
-def _assembly(builder: Any, result: Any, text: str, constraints: str, args: list[Any]) -> Any:
+def _assembly(
+    builder: Any, result: Any, text: str, constraints: str, args: list[Any], effects: bool = True
+) -> Any:
     function = ir.FunctionType(result, [arg.type for arg in args])
-    return builder.call(ir.InlineAsm(function, text, constraints, side_effect=True), args)
+    return builder.call(ir.InlineAsm(function, text, constraints, side_effect=effects), args)
 
 
 @intrinsic
@@ -117,3 +119,48 @@ def acquired(typingctx: Any, counter: Any, index: Any) -> Any:
         return _assembly(builder, _I32, text, "=r,l,~{memory}", [address])
 
     return signature(types.uint32, counter, types.int64), made
+
+
+def _packing(kind: str) -> Any:
+    @intrinsic
+    def pack(typingctx: Any, low: Any, high: Any) -> Any:
+        """Return two float32, rounded to 16 bits each, as one word."""
+
+        def made(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            text = f"cvt.rn.{kind}x2.f32 $0, $2, $1;"
+            return _assembly(builder, _I32, text, "=r,f,f", list(args), effects=False)
+
+        return signature(types.uint32, types.float32, types.float32), made
+
+    return pack
+
+
+def _tile_product(kind: str) -> Any:
+    real, tuple_of = types.float32, types.UniTuple(types.float32, 4)
+    arguments = (types.uint32,) * 6 + (real,) * 4
+
+    @intrinsic
+    def product(
+        typingctx: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, s: Any, t: Any, u: Any,
+        v: Any,
+    ) -> Any:  # fmt: skip
+        """Return the product of two tiles of 16-bit numbers plus a third tile."""
+
+        def made(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            text = (
+                f"mma.sync.aligned.m16n8k16.row.col.f32.{kind}.{kind}.f32 {{$0,$1,$2,$3}}, "
+                "{$4,$5,$6,$7}, {$8,$9}, {$10,$11,$12,$13};"
+            )
+            result = ir.LiteralStructType([ir.FloatType()] * 4)
+            constraints = ",".join(["=f"] * 4 + ["r"] * 6 + ["f"] * 4)
+            found = _assembly(builder, result, text, constraints, list(args), effects=False)
+            parts = [builder.extract_value(found, k) for k in range(4)]
+            return context.make_tuple(builder, sig.return_type, parts)
+
+        return signature(tuple_of, *arguments), made
+
+    return product
+
+
+pack_bfloat16, pack_float16 = _packing("bf16"), _packing("f16")
+tiles_bfloat16, tiles_float16 = _tile_product("bf16"), _tile_product("f16")

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from gatewright.runtime.cuda import halves
 from gatewright.runtime.cuda.emulator import WARP, Meeting, Patience, machine
 from gatewright.runtime.cuda.emulator_memory import EmulationError, Pointer, Shared
 from gatewright.runtime.cuda.products import flat, outer, product, product_transposed
@@ -30,7 +31,9 @@ __all__ = [
     "log",
     "log1p",
     "member_number",
+    "multiply_tiles",
     "outer",
+    "packed",
     "product",
     "product_transposed",
     "put_four",
@@ -39,6 +42,7 @@ __all__ = [
     "rows",
     "shared_four",
     "shared_memory",
+    "shared_words",
     "shuffle_xor",
     "sin",
     "sqrt",
@@ -50,12 +54,14 @@ __all__ = [
     "units",
     "wait_for",
     "whole",
+    "word",
 ]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Paused = Generator[Any, Any, Any]
 
 engine = PlainEngine()
+word = np.uint32
 cos, exp, log, log1p, sin, sqrt, tanh = np.cos, np.exp, np.log, np.log1p, np.sin, np.sqrt, np.tanh
 
 
@@ -135,6 +141,29 @@ def put_four(array: Shared, index: int, *values: Any) -> None:
         raise EmulationError(f"{machine().actor}: four numbers at {index} are not aligned")
     for k, value in enumerate(values):
         array[index + k] = value
+
+
+def shared_words() -> Shared:
+    """Return the shared memory of this block as words of 32 bits."""
+    return shared_memory(np.uint32)
+
+
+def packed(half: int, low: Any, high: Any) -> Any:
+    """Return two numbers, rounded to 16 bits each, as one word."""
+    return halves.pack(half, low, high)
+
+
+def multiply_tiles(half: int, *operands: Any, site: str) -> Paused:
+    """Return the product of a tile [16, 16] and one [16, 8], of two halves each, plus a third.
+
+    Six words and four sums of each thread, laid out as the instruction `mma.m16n8k16` wants them.
+    """
+
+    def product(values: list[Any]) -> list[Any]:
+        return halves.product_of_tiles(half, values)
+
+    answer = yield Meeting(site, True, operands, product)
+    return answer
 
 
 def syncthreads(*, site: str) -> Paused:

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 WORD = 4
+# The longest vector that a thread moves at once, in bytes.
+VECTOR = 16
 
 
 class EmulationError(AssertionError):
@@ -123,7 +125,7 @@ class Pointer:
 
     def several(self, index: int, count: int) -> list[Any]:
         """Return `count` elements, as one aligned load does."""
-        if (self.base + int(index) * self.size) % (count * self.size):
+        if (self.base + int(index) * self.size) % min(VECTOR, count * self.size):
             raise EmulationError(f"{self.known.actor}: {self.name}[{index}] is not aligned")
         return [self[int(index) + k] for k in range(count)]
 
@@ -169,7 +171,7 @@ class SharedMemory:
         where = f"shared memory at byte {first}"
         if index < 0 or first + length > len(self.bytes):
             raise EmulationError(f"{self.known.actor} leaves {where}")
-        if first % length:
+        if first % min(VECTOR, length):
             raise EmulationError(f"{self.known.actor}: {where} is not aligned to {length}")
         if write:
             self.written[first : first + length] = True

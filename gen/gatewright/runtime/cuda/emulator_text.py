@@ -21,7 +21,6 @@ WAITING = frozenset(
         "wait_for",
         "shuffle_xor",
         "multiply_tiles",
-        "load_tiles",
     }
 )
 

@@ -50,22 +50,22 @@ def own_unit() -> Any:
 
 
 @device
-def place_of_row(e: Any) -> Any:
-    """Return which row of its block the thread's row `e` is."""
-    return thread_number() // UNITS + e * LANES
+def place_of_row(each: Any) -> Any:
+    """Return which row of its block the thread's row `each` is."""
+    return thread_number() // UNITS + each * LANES
 
 
 @device
-def own_row(e: Any, B: Any) -> Any:
-    """Return the thread's row `e`, the last one where there are no more."""
-    row = group_number() * ROWS + place_of_row(e)
+def own_row(each: Any, B: Any) -> Any:
+    """Return the thread's row `each`, the last one where there are no more."""
+    row = group_number() * ROWS + place_of_row(each)
     return row if row < B else B - 1
 
 
 @device
-def owns_row(e: Any, B: Any) -> Any:
-    """Tell whether the thread's row `e` is there."""
-    return group_number() * ROWS + place_of_row(e) < B
+def owns_row(each: Any, B: Any) -> Any:
+    """Tell whether the thread's row `each` is there."""
+    return group_number() * ROWS + place_of_row(each) < B
 
 
 @device

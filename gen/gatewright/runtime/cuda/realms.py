@@ -8,6 +8,7 @@ Why by the imports that every file has: a reader sees in `generated/` what runs,
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 from collections.abc import Callable, Mapping
@@ -49,7 +50,7 @@ def compilable(text: str, dtype: str) -> Module:
 
 def sized(text: str, sizes: Mapping[str, int]) -> str:
     """Return a generated file with its parts put in, and numbers for its sizes."""
-    body, words, needed = _parts()
+    body, words, needed = _parts("parts_tensor" if sizes["HALF"] else "parts")
     own = {name for found in _SIZES.finditer(text) for name in _listed(found[1])}
     numbers = [f"{name} = {value(name, sizes)}\n" for name in sorted(own | set(needed))]
     text = _SIZES.sub("", text, count=1)
@@ -67,11 +68,9 @@ def _from(text: str, words: str) -> str:
 
 
 @cache
-def _parts() -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+def _parts(name: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
     """Return the text of the parts without its imports, and the words and sizes it imports."""
-    from gatewright.runtime.cuda import parts
-
-    text = inspect.getsource(parts)
+    text = inspect.getsource(importlib.import_module(f"gatewright.runtime.cuda.{name}"))
     words, sizes = _WORDS.search(text), _SIZES.search(text)
     assert words and sizes
     return text[sizes.end() :], _listed(words[1]), _listed(sizes[1])

@@ -29,7 +29,8 @@ ROW_THREADS, SUM_THREADS = 128, 256
 class KernelReport:
     """One kernel for one architecture: bytes of stack, spills and shared memory, instructions.
 
-    `local` counts loads and stores of local memory, `float64` arithmetic in double precision.
+    `local` counts loads and stores of local memory, `float64` arithmetic in double precision,
+    `tensor` products of tiles.
     """
 
     kernel: str
@@ -44,6 +45,7 @@ class KernelReport:
     local: int
     float64: int
     calls: int
+    tensor: int
     instructions: int
 
     @property
@@ -127,6 +129,7 @@ def kernel_report(code: Code, arch: str, threads: int, shared: int = 0) -> Kerne
         local=made.local,
         float64=made.float64,
         calls=made.calls,
+        tensor=made.tensor,
         instructions=made.instructions,
     )
 

@@ -45,6 +45,7 @@ class MachineCode:
     local: int
     float64: int
     calls: int
+    tensor: int
     instructions: int
 
 
@@ -76,6 +77,7 @@ def machine_code(ptx: str, arch: str) -> MachineCode:
         local=_count(names, "LDL", "STL"),
         float64=sum(count for name, count in names.items() if _is_float64(name)),
         calls=_count(names, "CALL"),
+        tensor=_count(names, "HMMA"),
         instructions=names.total(),
     )
 

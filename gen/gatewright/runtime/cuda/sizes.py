@@ -6,6 +6,7 @@
     THREADS  UNITS * LANES             PITCH   numbers from a row of shared memory to the next
     WEIGHTS  matrices in shared memory
     TILES    operands in shared memory at once: all of a product, or one
+    HALF     0: operands as they are, 1: bfloat16, 2: float16 (on tensor cores)
 
 `EACH_4` is four times EACH. The values here are those of the smallest kernel; `realms.sized` puts
 others in the place of the import.
@@ -21,7 +22,7 @@ from collections.abc import Mapping
 from typing import Any
 
 HIDDEN, UNITS, BLOCKS, LANES, EACH = 4, 4, 1, 1, 1
-ROWS, THREADS, PITCH, WEIGHTS, TILES = 1, 4, 8, 1, 1
+ROWS, THREADS, PITCH, WEIGHTS, TILES, HALF = 1, 4, 8, 1, 1, 0
 _MULTIPLE = re.compile(r"EACH_(\d+)")
 
 
@@ -35,3 +36,6 @@ def value(name: str, sizes: Mapping[str, int]) -> int:
     """Return the value of a size's name, multiples of EACH included."""
     found = _MULTIPLE.fullmatch(name)
     return sizes["EACH"] * int(found[1]) if found else sizes[name]
+
+
+HALVES = {"": 0, "bfloat16": 1, "float16": 2}

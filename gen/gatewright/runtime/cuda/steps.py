@@ -17,20 +17,31 @@ from typing import Any
 from gatewright.runtime.cuda.devices import Code, Device, Launch, Launched
 from gatewright.runtime.cuda.kernel import Kernel
 from gatewright.runtime.cuda.launch import pitches_of, require_strides
-from gatewright.runtime.cuda.planner import Shape, StepsPlan, plan
+from gatewright.runtime.cuda.planner import Numbers, Shape, StepsPlan, plan
 from gatewright.runtime.cuda.realms import sized
+from gatewright.runtime.cuda.sizes import HALVES
 from gatewright.runtime.layout import Layout
 from gatewright.runtime.load import Module
+from gatewright.runtime.validate import ArgumentError
 
 _ITEMSIZE = {"float32": 4, "float64": 8}
 _KINDS = {"forward": "steps", "backward": "steps_vjp"}
 
 
 class Steps:
-    """The steps of one direction on a device; `tier` allows only that one."""
+    """The steps of one direction on a device; `tier` allows only that one.
+
+    With `half`, the kernel of all steps multiplies numbers of 16 bits: `bfloat16` or `float16`.
+    """
 
     def __init__(
-        self, text: str, module: Module, device: Device, direction: str, tier: int | None
+        self,
+        text: str,
+        module: Module,
+        device: Device,
+        direction: str,
+        tier: int | None = None,
+        half: str = "",
     ) -> None:
         self.text, self.device, self.direction, self.tier = text, device, direction, tier
         self.layout: Layout = module.layout
@@ -39,14 +50,16 @@ class Steps:
         self.names = tuple(inspect.signature(self.one_by_one).parameters)[1:]
         self.kernel: Kernel | None = vars(module.namespace).get(f"{_KINDS[direction]}_whole")
         self.planner = plan
+        if half and self.dtype != "float32":
+            raise ArgumentError(f"`{half}` is multiplied with states of float32 only")
+        self.numbers = Numbers(2 if half else _ITEMSIZE[self.dtype], HALVES[half])
         self.pitches = pitches_of(self.layout, direction == "backward")
         self._launches = lru_cache(16)(self._prepared)
 
     def plan(self, H: int, B: int) -> StepsPlan:
         """Return how steps of B rows of H units are run."""
         needs = self.layout.wholes.get(self.direction, {})
-        limits, size = self.device.limits, _ITEMSIZE[self.dtype]
-        return self.planner(needs, H, B, size, limits, self.tier)
+        return self.planner(needs, H, B, self.numbers, self.device.limits, self.tier)
 
     def code(self, sizes: Mapping[str, int]) -> Code:
         """Return the kernel of all steps for the sizes of a shape."""
@@ -87,10 +100,10 @@ class Steps:
 
 
 def with_steps(
-    text: str, module: Module, device: Device, tier: int | None = None
+    text: str, module: Module, device: Device, tier: int | None = None, half: str = ""
 ) -> dict[str, Steps]:
     """Put Steps in the places of a module's drivers; return them by direction."""
-    found = {each: Steps(text, module, device, each, tier) for each in _KINDS}
+    found = {each: Steps(text, module, device, each, tier, half) for each in _KINDS}
     for direction, steps in found.items():
         vars(module.namespace)[_KINDS[direction]] = steps
     return found
