@@ -18,6 +18,7 @@ import click
 from gatewright import __version__
 from gatewright.cli.bench import bench
 from gatewright.cli.certify import certify
+from gatewright.cli.cuda import cuda
 from gatewright.cli.doctor import cache, doctor
 from gatewright.cli.export import export
 from gatewright.cli.generate import generate
@@ -44,7 +45,7 @@ def commands() -> None:
 
 SPECS = (new, check, fmt, list_cells, show, generate, export, explain)
 CHECKS = (grad, verify, prove, relate, assume, certify)
-MACHINE = (bench, memory, cache, doctor)
+MACHINE = (bench, memory, cuda, cache, doctor)
 for command in (*SPECS, *CHECKS, *MACHINE):
     commands.add_command(command)
 

@@ -88,19 +88,27 @@ class Device(Protocol):
 class EmulatedDevice:
     """Runs kernels in the emulator, on NumPy arrays or, with `tensors`, on PyTorch's.
 
-    Every launch takes the next seed; `launches` counts them by kernel. Its blocks are small.
+    Every launch takes the next seed; `launches` counts them by kernel. Its blocks are small,
+    unless other `limits` are given.
     """
 
-    def __init__(self, order: str = "random", seed: int = 0, tensors: bool = False) -> None:
+    def __init__(
+        self,
+        order: str = "random",
+        seed: int = 0,
+        tensors: bool = False,
+        limits: Limits = Limits(4, 2, 2, 8, 227 * 1024),
+    ) -> None:
         self.order = order
         self.seed = seed
         self.tensors = tensors
         self.launches: dict[str, int] = {}
+        self._limits = limits
 
     @property
     def limits(self) -> Limits:
         """What a launch may ask for."""
-        return Limits(4, 2, 2, 8, 227 * 1024)
+        return self._limits
 
     def zeros(self, count: int) -> Any:
         """Return new counters, all zero."""

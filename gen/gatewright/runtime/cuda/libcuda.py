@@ -47,6 +47,13 @@ class Driver:
         if code := getattr(self.library, name)(*arguments):
             raise DriverError(f"{name} failed: {self._error(code)}")
 
+    @property
+    def version(self) -> str:
+        """The newest CUDA that the driver knows, such as `13.0`."""
+        found = ctypes.c_int()
+        self.call("cuDriverGetVersion", ctypes.byref(found))
+        return _dotted(found.value)
+
     def why_no_device(self) -> str:
         """Return a sentence why no kernel can run with this driver, empty if one can."""
         version = ctypes.c_int()
