@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
 from tests.cuda.test_cuda_launch import FakeLibrary
 
@@ -95,6 +95,7 @@ def test_everybody_is_timed_and_who_fails_says_why(monkeypatch: pytest.MonkeyPat
     def no_compiler(*arguments: Any, **options: Any) -> Any:
         raise RuntimeError("no compiler\nmore of it")
 
+    torch = pytest.importorskip("torch")
     monkeypatch.setattr(torch, "compile", no_compiler)
     device = EmulatedDevice(tensors=True)
     rows = list(timings(device, "cpu", Clock(), None, [("lstm", SMALL)]))
@@ -201,6 +202,7 @@ def test_a_device_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
     class About:
         name, total_memory = "NVIDIA H100", 80 << 30
 
+    torch = pytest.importorskip("torch")
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: About)
     found = cuda_run.described(gpu.Gpu(0, Driver(FakeLibrary())))
     assert found["name"] == "NVIDIA H100"
@@ -238,3 +240,10 @@ def test_a_pack_holds_all_that_a_check_launches(
         assert code.kernel.name in entry
     with pytest.raises(CudaUnavailableError, match="no machine code of"):
         cubins.machine_code_of(wanted[0][0], "sm_80", wanted[0][1])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(bool(gpu.why_no_gpu()), reason=f"needs a CUDA device: {gpu.why_no_gpu()}")
+def test_every_cell_passes_on_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GATEWRIGHT_CUDA", raising=False)
+    assert run(["cuda", "check", "--quick", "--no-timing", "--no-sanitizer"]) == 0
