@@ -20,10 +20,21 @@ MAY_IMPORT = {
     "emit": {"emit", "program", "language", "python_syntax"},
     "claims": {"claims", "program", "language", "resources"},
     "runtime": {"runtime", "python_syntax"},
-    "verify": {"verify", "claims", "program", "language", "runtime", "emit"},
+    "verify": {
+        "verify",
+        "claims",
+        "program",
+        "language",
+        "runtime",
+        "emit",
+        "python_syntax",
+    },
+    # An example is written as its reader would write it.
+    "examples": {"examples", "torch", "runtime"},
     # A study is a user of the package: it begins with `load`.
     "studies": {
         "studies",
+        "examples",
         "language",
         "program",
         "runtime",
@@ -32,8 +43,10 @@ MAY_IMPORT = {
         "bridges",
         "python_syntax",
     },
-    # So is a bridge; what it needs of the compiler is the Program that it runs eagerly.
-    "bridges": {"bridges", "language", "program", "runtime", "loaded", "__version__"},
+    # So is a layer, which is described by what the language knows of its cell.
+    "layers": {"layers", "language", "runtime", "loaded"},
+    # And a bridge; what it needs of the compiler is the Program that it runs eagerly.
+    "bridges": {"bridges", "layers", "language", "program", "runtime", "loaded", "__version__"},
 }
 
 # Each third-party library and the only places that may import it.
@@ -41,15 +54,28 @@ DOORS = {
     "yaml": {"language/yaml_nodes.py"},
     "jinja2": {"emit/source.py"},
     "click": {"cli"},
-    "sympy": {"verify", "claims/residual.py"},
+    "sympy": {"claims/residual.py"},
     "mpmath": {"claims/checker.py"},
     "scipy": {"verify"},
     "numba": {"runtime", "cli/doctor.py"},
     "llvmlite": {"runtime", "cli/doctor.py"},
     "cuda": {"runtime/cuda"},
-    "numpy": {"runtime", "verify", "studies", "bridges", "loaded.py"},
-    "torch": {"bridges/torch", "runtime/cuda/tensors.py", "studies/peers_torch.py"},
-    "jax": {"bridges/jax.py", "bridges/jax_kernels.py", "studies/peers_jax.py"},
+    "numpy": {"runtime", "verify", "studies", "bridges", "layers", "loaded.py"},
+    "torch": {
+        "bridges/torch",
+        "examples",
+        "runtime/cuda/tensors.py",
+        "studies/peers_torch.py",
+        "studies/race_peers.py",
+        "studies/race.py",
+        "studies/overhead.py",
+    },
+    "jax": {
+        "bridges/jax.py",
+        "bridges/jax_batching.py",
+        "bridges/jax_kernels.py",
+        "studies/peers_jax.py",
+    },
     "onnx": {"bridges/onnx.py", "studies/peers_onnxruntime.py"},
     "onnxruntime": {"studies/peers_onnxruntime.py"},
     "keras": set(),

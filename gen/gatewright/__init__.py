@@ -11,18 +11,15 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from gatewright.layers import layer as layer
+    from gatewright.layers import unit as unit
     from gatewright.loaded import LoadedCell as LoadedCell
     from gatewright.loaded import load as load
 
 # Imported when asked for: `gatewright.onnx.export` needs onnx, `gatewright.load` does not.
-BRIDGES = {
-    "jax": "gatewright.bridges.jax",
-    "keras": "gatewright.bridges.keras",
-    "onnx": "gatewright.bridges.onnx",
-    "torch": "gatewright.torch",
-}
+MODULES = ("jax", "keras", "onnx", "torch", "transforms")
 
-__all__ = ["LoadedCell", "__version__", "load"]
+__all__ = ["LoadedCell", "__version__", "layer", "load", "unit"]
 
 
 def __getattr__(name: str) -> Any:
@@ -30,6 +27,8 @@ def __getattr__(name: str) -> Any:
         from gatewright import loaded
 
         return getattr(loaded, name)
-    if name in BRIDGES:
-        return importlib.import_module(BRIDGES[name])
+    if name in ("layer", "unit"):
+        return getattr(importlib.import_module("gatewright.layers"), name)
+    if name in MODULES:
+        return importlib.import_module(f"gatewright.{name}")
     raise AttributeError(f"module 'gatewright' has no attribute {name!r}")

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gatewright.language.cell import Cell, declared
+from gatewright.program.options import GRADIENT, ReverseOptions
 from gatewright.runtime.validate import ArgumentError, Array, checked_size
 
 if TYPE_CHECKING:
@@ -44,16 +45,32 @@ def load(cell: str | PathLike[str], **settings: str | float) -> LoadedCell:
 
 @dataclass(frozen=True)
 class LoadedCell:
-    """A cell ready to be used; `cell` is what the language stage knows of it."""
+    """A cell ready to be used; `cell` is what the language stage knows of it.
+
+    `reverse` is what is asked of its reverse beyond the gradients of outputs and final states.
+    """
 
     cell: Cell
+    reverse: ReverseOptions = GRADIENT
 
     @cached_property
     def programs(self) -> Programs:
         """The forward Program and its reverse."""
         from gatewright.program.compile import compile_cell
 
-        return compile_cell(self.cell)
+        return compile_cell(self.cell, self.reverse)
+
+    def with_reverse(self, *, every_state: bool = False, clip: float | None = None) -> LoadedCell:
+        """Return the cell whose kernels' `backward` does more.
+
+        With `every_state` it takes cotangents of every state at every step, `ct_states`. With
+        `clip`, what one step hands to the step before lies within plus or minus `clip`: no gradient
+        then, but it cannot explode. Raises ArgumentError if `clip` is not a positive number.
+        """
+        if clip is not None and not 0.0 < float(clip) < float("inf"):
+            raise ArgumentError(f"`clip` must be a positive number; got {clip!r}")
+        bound = None if clip is None else float(clip)
+        return LoadedCell(self.cell, ReverseOptions(bool(every_state), bound))
 
     def __repr__(self) -> str:
         return str(self.cell)

@@ -12,7 +12,7 @@ import pytest
 import gatewright
 
 ROOT = Path(__file__).resolve().parents[2]
-EXAMPLE = re.compile(r"<!-- run this example(?: of (\w+))? -->\n```python\n(.*?)```", re.DOTALL)
+EXAMPLE = re.compile(r"<!-- run this example(?: of (\S+))? -->\n```python\n(.*?)```", re.DOTALL)
 
 
 def examples(document: str) -> list[tuple[str, str]]:
@@ -39,7 +39,7 @@ def test_the_readme_s_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert names["gradients"].keys() == names["params"].keys()
 
 
-@pytest.mark.parametrize("library", ["flax", "equinox"])
+@pytest.mark.parametrize("library", ["flax.nnx", "flax.linen", "equinox"])
 def test_a_module_of_another_library(library: str) -> None:
     jax = pytest.importorskip("jax", reason="the example uses JAX")
     pytest.importorskip(library, reason=f"the example uses {library}")
@@ -55,9 +55,11 @@ def test_a_module_of_another_library(library: str) -> None:
         return (pure(params, names["carry"], names["xs"])[1] ** 2).sum()
 
     expected = jax.grad(loss)(params)
-    found = names["gradients"].weights
+    gradients = names["gradients"]
+    found = gradients["params"] if library == "flax.linen" else gradients.weights
+    assert set(found) == set(expected)
     for name, each in expected.items():
         value = found[name]
-        array = np.asarray(value[...] if library == "flax" else value)
+        array = np.asarray(value[...] if library == "flax.nnx" else value)
         assert np.max(np.abs(array - each)) < 1e-5, name
         assert np.max(np.abs(array)) > 0

@@ -6,9 +6,7 @@ derivatives for what the kernels return.
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -214,20 +212,88 @@ def test_the_second_derivative_of_kernels_is_that_of_the_pure_cell(route: str) -
     assert max(float(jnp.max(jnp.abs(each))) for each in jax.tree.leaves(expected)) > 0.1
 
 
+def sliced(tree: Any, k: int) -> Any:
+    return jax.tree.map(lambda each: each[k], tree)
+
+
 @pytest.mark.parametrize("route", KERNEL_ROUTES)
-def test_vmap_runs_kernels_one_after_another(route: str) -> None:
-    cell = gatewright.load("lstm")
-    params, carry, xs = drawn(cell, "float32")
+@pytest.mark.parametrize("name", ["lstm", "fast_grnn"])
+def test_vmap_of_kernels_is_the_same_sequence_by_sequence(name: str, route: str) -> None:
+    cell = gatewright.load(name)
+    params, carry, xs = drawn(cell)
     sequence = gatewright.jax.sequence(cell, route=route)
     several = jnp.stack([xs, -xs, 2 * xs])
-    final, ys = jax.vmap(sequence, in_axes=(None, None, 0))(params, carry, several)
-    for k in range(3):
-        expected = sequence(params, carry, several[k])
-        assert furthest(({n: each[k] for n, each in final.items()}, ys[k]), expected) == 0.0
-    slopes = jax.vmap(jax.grad(partial(loss, sequence)), in_axes=(None, None, 0))
-    found = jax.jit(slopes)(params, carry, several)
-    single = jax.grad(partial(loss, sequence))(params, carry, several[1])
-    assert furthest({name: each[1] for name, each in found.items()}, single) < 1e-6
+    carries = jax.tree.map(lambda each: jnp.stack([each, -each, each / 2]), carry)
+    weights = jax.tree.map(lambda each: jnp.stack([each, -each, each / 2]), params)
+    for axes in ((None, None, 0), (None, 0, None), (None, 0, 0), (0, None, 0), (0, 0, None)):
+        given = [
+            mapped if axis == 0 else single
+            for axis, mapped, single in zip(
+                axes, (weights, carries, several), (params, carry, xs), strict=True
+            )
+        ]
+        found = jax.jit(jax.vmap(sequence, in_axes=axes))(*given)
+        pulled = jax.vmap(jax.grad(partial(loss, sequence), argnums=(0, 1, 2)), in_axes=axes)(
+            *given
+        )
+        for k in range(3):
+            one = [
+                sliced(each, k) if axis == 0 else each
+                for axis, each in zip(axes, given, strict=True)
+            ]
+            assert furthest(sliced(found, k), sequence(*one)) < 1e-14
+            slope = jax.grad(partial(loss, sequence), argnums=(0, 1, 2))(*one)
+            assert furthest(sliced(pulled, k), slope) < 1e-12
+    twice = jax.vmap(jax.vmap(sequence, in_axes=(None, None, 0)), in_axes=(None, None, 0))
+    deep = twice(params, carry, several[None])
+    shallow = jax.vmap(sequence, in_axes=(None, None, 0))(params, carry, several)
+    assert furthest(sliced(deep, 0), shallow) < 1e-14
+
+
+def test_sequences_that_share_parameters_are_rows_of_one_call() -> None:
+    cell = gatewright.load("lstm")
+    params, carry, xs = drawn(cell)
+    sequence = gatewright.jax.sequence(cell, route="callback")
+    several = jnp.stack([xs, -xs, 2 * xs])
+    weights = jax.tree.map(lambda each: jnp.stack([each, -each, each / 2]), params)
+    shared = jax.make_jaxpr(jax.vmap(sequence, in_axes=(None, None, 0)))(params, carry, several)
+    apart = jax.make_jaxpr(jax.vmap(sequence, in_axes=(0, None, 0)))(weights, carry, several)
+    rows = f"f64[{T},{3 * B},{I}]"
+    assert rows in str(shared)
+    assert "scan" not in str(shared)
+    assert rows not in str(apart)
+    assert "scan" in str(apart)
+
+
+@pytest.mark.parametrize("route", KERNEL_ROUTES)
+def test_forward_mode_is_refused_by_kernels_and_right_by_scan(route: str) -> None:
+    """Never a zero tangent without a word."""
+    cell = gatewright.load("lstm")
+    params, carry, xs = drawn(cell)
+    along = jax.tree.map(lambda each: jnp.cos(jnp.arange(each.size)).reshape(each.shape), params)
+
+    def pushed(run: Any, given: Any = (params,)) -> Any:
+        return jax.jvp(lambda p: run(p, carry, xs)[1], given, (along,))[1]
+
+    kernels = gatewright.jax.sequence(cell, route=route)
+    refusals: tuple[Callable[[], Any], ...] = (
+        lambda: pushed(kernels),
+        lambda: jax.jit(partial(pushed, kernels))(),
+        lambda: jax.jacfwd(lambda p: kernels(p, carry, xs)[1])(params),
+        lambda: jax.jacfwd(jax.grad(partial(loss, kernels)))(params, carry, xs),
+    )
+    for refused in refusals:
+        with pytest.raises(TypeError, match=r"forward-mode autodiff \(jvp\)"):
+            refused()
+    tangent = pushed(gatewright.jax.sequence(cell, route="scan"))
+    h = 1e-6
+
+    def moved(sign: float) -> Any:
+        there = jax.tree.map(lambda each, step: each + sign * h * step, params, along)
+        return kernels(there, carry, xs)[1]
+
+    assert furthest(tangent, (moved(1.0) - moved(-1.0)) / (2 * h)) < 1e-8
+    assert float(jnp.max(jnp.abs(tangent))) > 0.1
 
 
 def test_sizes_that_several_threads_share_and_sizes_of_nothing() -> None:
@@ -312,15 +378,3 @@ def test_mistakes_are_sentences_when_traced() -> None:
         gatewright.jax.cell("gru")
     with pytest.raises(ArgumentError, match="`threads` must be between 1"):
         gatewright.jax.sequence(cell, threads=0)
-
-
-def test_without_jax_there_is_a_sentence() -> None:
-    code = (
-        "import sys; sys.modules['jax'] = None\n"
-        "import gatewright\n"
-        "from gatewright.runtime.errors import BackendMissingError\n"
-        "try: gatewright.jax\n"
-        "except BackendMissingError as error: print(error)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout == "gatewright.jax needs jax: pip install 'gatewright[jax]'\n"

@@ -258,8 +258,7 @@ MISTAKES: dict[str, Any] = {
     "`num_layers` must be between 1 and": lambda: make(num_layers=0),
     "`hidden_size` must be a whole number; got 2.5": lambda: gatewright.torch.layer("gru", 4, 2.5),  # type: ignore[arg-type]
     "`dropout` must be a number from 0 to 1; got 2": lambda: make(dropout=2),
-    "`backend` must be one of kernel, eager; got 'cuda'": lambda: make(backend="cuda"),
-    "`lstm` has none": lambda: make(proj_size=2),
+    "`backend` must be one of auto, kernel, eager; got 'cuda'": lambda: make(backend="cuda"),
     "kernels compute in float32 or float64, not bfloat16: use backend='eager'": lambda: (
         make().bfloat16()(X.bfloat16())
     ),
@@ -283,6 +282,6 @@ def test_the_eager_backend_has_other_precisions() -> None:
 def test_a_layer_shows_its_arguments() -> None:
     shown = repr(make(num_layers=2, bidirectional=True)).splitlines()[0]
     assert shown.startswith("RecurrentLayer(")
-    assert "'lstm', 4, 6, num_layers=2, bidirectional=True, backend='kernel'" in repr(
+    assert "'lstm', 4, 6, num_layers=2, bidirectional=True, backend='auto'" in repr(
         make(num_layers=2, bidirectional=True)
     )

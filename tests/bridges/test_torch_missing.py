@@ -38,6 +38,14 @@ def test_everything_else_works() -> None:
     )
 
 
+def test_layers_of_arrays_need_no_pytorch() -> None:
+    code = """
+layer = gatewright.layer('lstm', 2, 3, proj_size=2, zoneout=0.1, target='reference')
+print(len(layer.init()), gatewright.unit('gru'), gatewright.transforms.projected('lstm').cell.name)
+"""
+    assert run(code) == "13 Unit('gru') lstm_projected"
+
+
 def test_another_missing_module_is_not_taken_for_pytorch() -> None:
     pytest.importorskip("torch", reason="what is missing here is something else")
     code = """

@@ -17,26 +17,29 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 TOLERANCE = 1e-12
 
 
-def called(layer: Any) -> Callable[..., tuple[Any, ...]]:
+def called(layer: Any, every: bool = False) -> Callable[..., tuple[Any, ...]]:
     """Return a layer's sequence as a function of tensors that returns tensors."""
 
     def function(*tensors: Any) -> tuple[Any, ...]:
-        y, final = layer.sequence(tensors)
-        return (y, *final)
+        y, final, states = layer._backend.sequence(tensors[0], every)(tensors)
+        return (y, *final, *states)
 
     return function
 
 
 @pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("every_state", [False, True])
 @pytest.mark.parametrize("kind", ["training", "inference", "backward"])
-def test_opcheck_passes(cell: str, kind: str) -> None:
+def test_opcheck_passes(cell: str, every_state: bool, kind: str) -> None:
     layer, _ = pair(cell)
-    known, tensors = operators(layer.loaded), given(layer)
+    known = operators(layer.loaded.with_reverse(every_state=every_state))
+    tensors = given(layer)
     arguments = tensors if kind == "training" else [each.detach() for each in tensors]
     if kind == "backward":
         found = known.training(0, *arguments)
         cotangents = [torch.randn_like(each) for each in found[: known.contract.results]]
-        arguments = [*cotangents, *arguments, found[0], *found[known.contract.results :]]
+        seen = [found[0], *found[known.contract.final : known.contract.results]]
+        arguments = [*cotangents, *arguments, *seen, *found[known.contract.results :]]
     results = torch.library.opcheck(getattr(known, kind), (0, *arguments))
     assert set(results.values()) == {"SUCCESS"}
 
@@ -57,7 +60,7 @@ def test_opcheck_notices_a_wrong_promise() -> None:
 def test_gradients_of_both_backends_are_derivatives(cell: str) -> None:
     for layer in pair(cell, 2, 3):
         tensors = given(layer, rows=2, steps=3)
-        assert torch.autograd.gradcheck(called(layer), tensors)
+        assert torch.autograd.gradcheck(called(layer, every=True), tensors)
         assert torch.autograd.gradgradcheck(called(layer), tensors)
 
 

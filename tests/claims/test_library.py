@@ -21,6 +21,7 @@ from gatewright.claims.runs import random_runs
 from gatewright.claims.theory import Quality, Theory
 from gatewright.claims.verdict import Proved, Refuted, Verdict
 from gatewright.claims.world import World
+from gatewright.language import shelf
 
 CLAIMS = every_claim()
 PROVED = [claim for claim in CLAIMS if claim.expect == "proved"]
@@ -191,5 +192,16 @@ def test_refutations_say_the_smallest_size_and_the_first_step() -> None:
     finding = verdict("formulas_gates_read_c").finding
     assert isinstance(finding, Refuted)
     (condition,) = finding.vanishes
-    assert condition.startswith("zero if and only if gru.U_n @ (")
-    assert "lstm_gates_read_c.o[t]*lstm_gates_read_c.c[t-1]" in condition
+    assert condition.startswith("zero if and only if `gru.U_n @ (")
+    assert "lstm_gates_read_c.c[t-1] * lstm_gates_read_c.o[t]" in condition
+
+
+def test_every_cell_of_the_catalogue_is_in_a_claim() -> None:
+    used = {side.cell.name for claim in every_claim() for side in claim.sides}
+    assert set(shelf.names()) - used == set()
+    assert len(every_claim()) >= 60
+
+
+def test_a_claim_with_a_link_says_what_is_in_the_thread() -> None:
+    for claim in every_claim():
+        assert not claim.links or len(claim.told) > 40, claim.name

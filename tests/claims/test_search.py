@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gatewright.claims.assume import abduce
+from gatewright.claims import enclosures
+from gatewright.claims.assume import abduce, assumptions
+from gatewright.claims.balls import ARITHMETIC, UNIT
 from gatewright.claims.library import claims_named
+from gatewright.claims.prove import decide
 from gatewright.claims.relate import relate
+from gatewright.claims.scalar_model import ScalarModel
 from gatewright.cli.app import run
 from gatewright.language import catalogue
 
@@ -53,10 +60,87 @@ def _short(change: str) -> str:
     return change.replace("lstm_peephole.*_i =", "lstm_peephole.(W_i, U_i, p_i, b_i) =")
 
 
-def test_none_is_said_where_none_is() -> None:
-    assert not relate(catalogue.load("elman"), catalogue.load("lstm")).relations
-    plain = relate(catalogue.load("gru"), catalogue.load("gru_reset_after"))
-    assert all("gru_reset_after.r = 1" in each.changes for each in plain.relations)
+def test_none_is_proved_where_none_is() -> None:
+    for first, second in (("elman", "lstm"), ("gru", "lstm"), ("gru", "gru_reset_after")):
+        found = relate(catalogue.load(first), catalogue.load(second))
+        assert not found.relations
+        assert found.complete
+        assert found.account.all == found.account.excluded + found.account.meaningless > 0
+
+
+@pytest.mark.parametrize("first", ["gru", "lstm_coupled", "janet", "elman"])
+def test_every_combination_is_accounted_for(first: str) -> None:
+    for second in catalogue.names():
+        found = relate(catalogue.load(first), catalogue.load(second), all_ways=True)
+        account = found.account
+        assert account.all == account.proved + account.excluded + account.meaningless, second
+        assert bool(found.relations) == bool(account.proved)
+
+
+def test_the_size_of_the_space_is_what_its_choices_multiply_to() -> None:
+    """Elman's one equation: its weights are Elman's times four factors or 0; tanh or identity."""
+    account = relate(catalogue.load("elman"), catalogue.load("elman")).account
+    assert account.all == 2 * 5
+    assert account.proved == 1
+
+
+def test_a_combination_without_numbers_is_undecided(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ScalarModel, "option", lambda *_: None)
+    found = relate(catalogue.load("elman"), catalogue.load("ugrnn"))
+    assert not found.complete
+    assert run(["relate", "elman", "ugrnn"]) == 4
+    assert "it is undecided whether one is in this space" in capsys.readouterr().out
+
+
+def test_a_combination_that_no_number_excludes_and_nothing_proves_is_listed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gatewright.claims.relate.proof", lambda claim: None)
+    found = relate(catalogue.load("gru"), catalogue.load("mgu"))
+    assert found.relations == ()
+    assert found.account.undecided > 0
+    assert any("gru.*_r = mgu.*_f" in each for each in found.undecided)
+
+
+def test_one_unit_alone_excludes_too_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one unit a matrix commutes with a gate, and MGU cannot be told from reset-after GRU."""
+    pair = catalogue.load("gru_reset_after"), catalogue.load("mgu")
+    assert relate(*pair).complete
+    monkeypatch.setattr("gatewright.claims.relate.RUNS", 1)
+    assert relate(*pair).account.undecided == 4
+
+
+NUMBERS = st.floats(-1e6, 1e6)
+ERRORS = st.floats(0, 1e-3)
+
+
+@given(NUMBERS, ERRORS, st.fractions(-1, 1), NUMBERS, ERRORS, st.fractions(-1, 1))
+def test_enclosures_enclose(
+    a: float, ra: float, s: Fraction, b: float, rb: float, t: Fraction
+) -> None:
+    """Whatever numbers two enclosures stand for, their sum and product stand for theirs."""
+    one, other = Fraction(a) + s * Fraction(ra), Fraction(b) + t * Fraction(rb)
+    for operation, exact in (
+        (enclosures.plus, one + other),
+        (enclosures.minus, one - other),
+        (enclosures.times, one * other),
+    ):
+        value, error = operation((a, ra), (b, rb))
+        assert abs(Fraction(value) - exact) <= Fraction(error)
+    if one == other:
+        assert not enclosures.apart((a, ra), (b, rb))
+
+
+@given(st.floats(-20, 20))
+def test_enclosures_of_functions_hold_their_balls(value: float) -> None:
+    for name in ("tanh", "sigmoid", "relu"):
+        ball = ARITHMETIC.function(name)(ARITHMETIC.number(Fraction(value)))
+        middle, error = enclosures.applied(name, (value, 0.0))
+        assert Fraction(middle) - Fraction(error) <= Fraction(ball.low, UNIT)
+        assert Fraction(middle) + Fraction(error) >= Fraction(ball.high, UNIT)
+        assert error < 1e-14
 
 
 def test_the_minimal_assumptions_of_the_famous_claim() -> None:
@@ -81,6 +165,46 @@ def test_the_minimal_assumptions_of_the_famous_claim() -> None:
         assert not any(other < one for other in sets)
 
 
+def test_weights_and_biases_may_be_assumed_to_be_zero() -> None:
+    """A reset gate without weights is constant; a candidate without W and b never leaves 0."""
+    (claim,) = claims_named(["formulas"])
+    found = abduce(claim, 3)
+    sets = {frozenset(each.assumptions): each for each in found.sufficient}
+    gone = {"gru.W_r = 0", "gru.U_r = 0"}
+    for expected in (
+        gone | {"gates read c"},
+        gone | {"gru.U_z = 0"},
+        gone | {"gru.z is constant"},
+        {"gru.W_n = 0", "gru.b_n = 0"},
+    ):
+        assert frozenset(expected) in sets
+    assert frozenset({"gru.W_r = 0", "gru.b_r = 0"}) not in sets
+    at_rest = [set(each.assumptions) for each in found.sufficient if each.at_rest]
+    assert at_rest == [{"gru.W_n = 0", "gru.b_n = 0"}]
+    assert not found.undecided
+    assert found.tried == found.refuted + len(found.sufficient)
+    for one in sets:
+        assert not any(other < one for other in sets)
+
+
+def test_a_difference_in_doubles_alone_refutes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    (claim,) = claims_named(["formulas"])
+    assert abduce(claim, 1).refuted > 10
+    monkeypatch.setattr("gatewright.claims.refute.separation", lambda *_: (Fraction(0), 0))
+    found = abduce(claim, 1)
+    assert found.refuted == 0
+    assert len(found.undecided) == found.tried - len(found.sufficient)
+
+
+def test_states_that_do_not_stay_zero_are_not_at_rest() -> None:
+    """With a bias the states leave 0, and then the two cells differ."""
+    (claim,) = claims_named(["formulas"])
+    one = {each.text: each for each in assumptions(claim)}
+    with_bias = one["gru.W_n = 0"].apply(claim)
+    assert with_bias is not None
+    assert decide(with_bias, explain=False).word == "refuted"
+
+
 def test_a_true_claim_needs_nothing() -> None:
     (claim,) = claims_named(["update_gate_negated"])
     (found,) = abduce(claim, 1).sufficient
@@ -89,10 +213,17 @@ def test_a_true_claim_needs_nothing() -> None:
 
 def test_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["relate", "gru", "mgu", "--json"]) == 0
-    (found, *_) = json.loads(capsys.readouterr().out)["relations"]
+    told = json.loads(capsys.readouterr().out)
+    (found, *_) = told["relations"]
     assert found["theory"] == "UF"
+    (searched,) = told["searched"]
+    assert searched["combinations"] == searched["proved"] + searched["excluded"] > 0
+    assert searched["undecided"] == 0
+    assert len(told["space"]) == 6
     assert run(["relate", "elman", "lstm"]) == 1
-    assert "0 found among" in capsys.readouterr().out
+    told_in_words = capsys.readouterr().out
+    assert "0 found among 40 combinations" in told_in_words
+    assert "there is proved to be none in this space:" in told_in_words
     assert run(["assume", "reset_order_same_weights"]) == 0
     assert "assuming: before.U_n is diagonal" in capsys.readouterr().out
     assert run(["assume", "lstm_gru"]) == 2

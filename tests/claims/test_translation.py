@@ -122,7 +122,13 @@ def test_verify_prints_and_exits(capsys: pytest.CaptureFixture[str]) -> None:
     cells = json.loads(capsys.readouterr().out)["cells"]
     assert len(cells) == len(CELLS)
     assert {cell["verdict"] for cell in cells} == {"pass"}
+    for cell in cells:
+        assert {"programs", "functions", "cpu", "cuda"} == cell["proved"].keys()
+        assert all(count > 0 for count in cell["proved"].values())
     assert run(["verify", "lstm"]) == 0
-    assert "24 identities in UF" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "24 identities in UF" in told
+    assert "4 of exp, sigmoid, tanh; text of cpu " in told
+    assert "1 of 1 cells proved" in told
     assert run(["verify"]) == 2
     assert run(["verify", "no_such_cell"]) == 2

@@ -51,6 +51,7 @@ def test_the_wheel_has_the_catalogue_the_generated_files_and_the_schema(installe
     assert len(generated) >= 2 * len(specs)
     assert (package / "cell.schema.json").is_file()
     assert (package / "py.typed").is_file()
+    assert (package / "examples" / "declaration_and_constitution.txt").is_file()
     assert {path.name for path in installed.iterdir() if path.is_dir()} >= {"gatewright"}
     assert not any((installed / name).exists() for name in ("specs", "gen", "generated", "tests"))
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gatewright.loaded import load
 from gatewright.runtime.buffers import Buffers
-from gatewright.runtime.cpu import seats
+from gatewright.runtime.cpu import threads as pools
 from gatewright.runtime.cpu.packing import pack, pack_transposed, packed_shape
 from gatewright.runtime.cpu.parts import new_shared, whole
 from gatewright.runtime.cpu.plans import CpuEngine, plan
@@ -105,7 +105,12 @@ def same(first: list[Array], second: list[Array]) -> bool:
 
 @pytest.mark.parametrize("threads", [2, 3, 7])
 @pytest.mark.parametrize("by_units", [True, False])
-def test_any_plan_gives_the_bits_of_one_thread(threads: int, by_units: bool) -> None:
+@pytest.mark.parametrize("teams", [True, False])
+def test_any_plan_gives_the_bits_of_one_thread(
+    threads: int, by_units: bool, teams: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As on a system where compiled code cannot hand out its parts itself.
+    monkeypatch.setattr(pools, "TEAMS", teams and pools.TEAMS)
     # More threads than processors too: the barrier must not wait for one that cannot run.
     assert same(sequence(1), sequence(threads, by_units))
 
@@ -186,42 +191,3 @@ def test_a_buffer_is_used_again_only_when_nothing_refers_to_it() -> None:
     assert pool.empty((300, 400), "float64").ctypes.data != address
     del view
     assert pool.empty((300, 400), "float64").ctypes.data == address
-
-
-@pytest.mark.skipif(not seats.KNOWN, reason="this system does not tell where a thread runs")
-def test_threads_of_a_run_sit_apart_and_the_caller_is_left_as_it_was() -> None:
-    allowed = os.sched_getaffinity(0)
-    count = min(4, len(allowed))
-    for _ in range(20):
-        places: list[int] = []
-        barrier = threading.Barrier(count)
-
-        def working(part: tuple[int, ...], barrier: Any = barrier, places: Any = places) -> None:
-            barrier.wait(timeout=60)
-            places.append(seats.current())
-            barrier.wait(timeout=60)
-
-        run(working, Plan(count, True, 1, ""), ())
-        assert os.sched_getaffinity(0) == allowed
-        assert len(places) == count
-
-
-def test_a_thread_that_meets_another_moves(monkeypatch: pytest.MonkeyPatch) -> None:
-    moves: list[tuple[int, set[int]]] = []
-    at = [3]
-
-    def move(thread: int, processors: set[int]) -> None:
-        moves.append((thread, processors))
-        if thread == 0:
-            at[0] = min(processors)
-
-    monkeypatch.setattr(seats, "KNOWN", True)
-    monkeypatch.setattr(seats, "current", lambda: at[0])
-    monkeypatch.setattr(os, "sched_getaffinity", lambda thread: {0, 1, 3}, raising=False)
-    monkeypatch.setattr(os, "sched_setaffinity", move, raising=False)
-    taken = seats.Seats(threads=3)
-    taken.take()  # woken on the caller's processor
-    assert moves == [(0, {3}), (0, {0, 1})]
-    at[0] = 1  # woken on one that nobody has
-    taken.take()
-    assert moves[2:] == [(threading.get_native_id(), {0, 1, 3})]

@@ -322,6 +322,15 @@ def test_checkpoints_change_no_bit(name: str, every: int, kernels_of: KernelsOf)
     assert same(gradients(kernels, whole), gradients(kernels, pieces))
 
 
+def test_the_reference_sums_gradients_over_pieces_too() -> None:
+    parameters, x, state = arguments("gru", T=16)
+    kernels = load("gru").compile("reference", "float64")
+    whole = gradients(kernels, kernels.forward(parameters, x, state))
+    pieces = gradients(kernels, kernels.forward(parameters, x, state, checkpoint=3))
+    for name, array in whole.items():
+        np.testing.assert_allclose(pieces[name], array, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("sizes", [{"T": 0}, {"B": 0}])
 def test_checkpoints_of_nothing(sizes: Any, kernels_of: KernelsOf) -> None:
     parameters, x, state = arguments("lstm", **sizes)

@@ -33,8 +33,10 @@ class Altered(ReferenceKernels):
 
     alter: Callable[[Gradients], Gradients]
 
-    def backward(self, run: Run, ct_y: Any, ct_state: Any = None) -> Gradients:
-        return self.alter(super().backward(run, ct_y, ct_state))
+    def backward(
+        self, run: Run, ct_y: Any, ct_state: Any = None, ct_states: Any = None
+    ) -> Gradients:
+        return self.alter(super().backward(run, ct_y, ct_state, ct_states))
 
 
 def altered(cell: Cell, alter: Callable[[Gradients], Gradients]) -> KernelsFactory:

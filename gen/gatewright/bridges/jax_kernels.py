@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import jax  # type: ignore[import-not-found, unused-ignore]
 import numpy as np
 
 from gatewright.bridges import xla_ffi
+from gatewright.bridges.jax_batching import by_rows
 from gatewright.bridges.xla_ffi import Function
 from gatewright.loaded import LoadedCell
 from gatewright.runtime.kernels import Kernels
@@ -50,11 +51,18 @@ class KernelCalls:
         self._threads = threads
         self._route = route
         self._known: dict[tuple[str, str], tuple[Kernels, Function, str]] = {}
+        self._mapped = {keep: by_rows(partial(self._forward, keep=keep)) for keep in (False, True)}
 
     def forward(
         self, params: Tree, carry: Tree, xs: Any, *, keep: bool
     ) -> tuple[tuple[Tree, Any], Tree]:
         """Return final states and outputs [T, B, dim], and with `keep` what the reverse reads."""
+        found: tuple[tuple[Tree, Any], Tree] = self._mapped[keep](params, carry, xs)
+        return found
+
+    def _forward(
+        self, params: Tree, carry: Tree, xs: Any, *, keep: bool
+    ) -> tuple[tuple[Tree, Any], Tree]:
         cell = self._loaded.cell
         kernels, run, target = self._routine(FORWARD_KEPT if keep else FORWARD, carry)
         sizes = self._sizes(params, xs)

@@ -13,8 +13,8 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from gatewright.claims import division
-from gatewright.claims.atoms import Applied, Exponential
+from gatewright.claims import division, roots
+from gatewright.claims.atoms import Applied, Exponential, Reciprocal
 from gatewright.claims.polynomial import (
     Monomial,
     Number,
@@ -149,15 +149,69 @@ def _by_exponentials(form: NormalForm, function: str, argument: Polynomial) -> P
     if function == "silu":
         form.rules["silu(a) = a sigmoid(a)"] += 1
         return form.multiply(argument, applied(form, "sigmoid", argument))
-    if function != "exp":
-        return None
+    if function == "log":
+        return _log(form, argument)
+    if function == "sqrt":
+        return roots.root(form, argument)
+    return _exp(form, argument) if function == "exp" else None
+
+
+def _exp(form: NormalForm, argument: Polynomial) -> Polynomial:
     if len(argument) != 1:
         form.rules["exp(a + b) = exp(a) exp(b)"] += 1
     result = constant(1)
     for monomial, coefficient in argument.items():
+        inner = _under_log(form, monomial)
+        if inner and coefficient == int(coefficient):
+            form.rules["exp(log(a)) = a, a > 0"] += 1
+            factor = inner if coefficient > 0 else division.inverse(form, inner)
+            result = form.multiply(result, form.power(factor, abs(int(coefficient))))
+            continue
         scalar = all(form.scalar[atom] for atom, _ in monomial)
         atom = form.atom(Exponential(monomial), scalar)
         result = form.multiply(result, single(atom, coefficient))
+    return result
+
+
+def _under_log(form: NormalForm, monomial: Monomial) -> Polynomial:
+    """Return a if the monomial is log(a) with a certainly positive, else nothing."""
+    if len(monomial) == 1 and monomial[0][1] == 1:
+        found = form.atoms[monomial[0][0]]
+        if isinstance(found, Applied) and found.function == "log":
+            inner = dict(found.argument)
+            return inner if division.is_positive(form, inner) else {}
+    return {}
+
+
+def _log(form: NormalForm, argument: Polynomial) -> Polynomial | None:
+    """Take a product of exponentials out of a logarithm; log-sum-exp is written one way by it."""
+    number = number_of(argument)
+    if number == 1:
+        form.rules["log(1) = 0"] += 1
+        return {}
+    if number is not None and number > 0 and Fraction(number).denominator != 1:
+        form.rules["log(a / b) = log(a) - log(b), b > 0"] += 1
+        over, under = Fraction(number).as_integer_ratio()
+        below = applied(form, "log", constant(under))
+        return add(applied(form, "log", constant(over)), below, -1)
+    unit, rest = division.positive_unit(form, argument)
+    divisors: Monomial = ()
+    if len(rest) == 1:
+        ((monomial, coefficient),) = rest.items()
+        divisors = tuple(
+            each for each in monomial if division.is_positive_reciprocal(form, each[0])
+        )
+        rest = {tuple(each for each in monomial if each not in divisors): coefficient}
+    if not unit and not divisors:
+        return None
+    form.rules["log(exp(a) b / c) = a + log(b) - log(c), c > 0"] += 1
+    result = applied(form, "log", rest)
+    for atom, power in (*unit, *divisors):
+        match form.atoms[atom]:
+            case Exponential(inner):
+                result = add(result, {inner: power})
+            case Reciprocal(of):
+                result = add(result, applied(form, "log", dict(of)), -power)
     return result
 
 

@@ -1,11 +1,12 @@
 """Claim -> the minimal sets of extra assumptions under which it is proved.
 
-Assumptions are a gate that is 1, 0 or constant, a parameter that is 0, a matrix that is diagonal, a
-linear function, and what the claim itself names under `candidates:`. Sets are tried by size; a set
-is sufficient if the claim is proved under it, with its own state map or one that is found.
+Assumptions are a gate that is 1, 0 or constant, a parameter that is 0 (a matrix or a bias), a
+recurrent matrix that is diagonal, and what the claim itself names under `candidates:`. Sets are
+tried by size; a set is sufficient if the claim is proved under it: with its own state map, with one
+that is found, or because all states stay 0.
 
 Why numbers first: most sets are not sufficient, and a few random numbers say so in less time than
-a proof needs to fail.
+a proof needs to fail; enclosures of the two sides that are disjoint say so for certain.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from dataclasses import dataclass, replace
 
 from gatewright.claims.claim import Claim, Owned, Side, Symbol
 from gatewright.claims.formulas import MeaningError
-from gatewright.claims.normal_form import TooLargeError
+from gatewright.claims.normal_form import NormalForm, TooLargeError
 from gatewright.claims.obligations import unrolled
 from gatewright.claims.prove import proof
-from gatewright.claims.refute import probe
+from gatewright.claims.refute import surely_differs
 from gatewright.claims.state_maps import candidates
 from gatewright.claims.terms import IDENTITY
 from gatewright.claims.theory import Quality, Theory
@@ -41,10 +42,14 @@ class Assumption:
 
 @dataclass(frozen=True)
 class Sufficient:
-    """A minimal set of assumptions, and the theory in which it proves the claim."""
+    """A minimal set of assumptions, and the theory in which it proves the claim.
+
+    `at_rest` says that it does so by keeping both cells at zero states, where they begin.
+    """
 
     assumptions: tuple[str, ...]
     theory: Theory
+    at_rest: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,10 +84,13 @@ def abduce(claim: Claim, largest: int = LARGEST_SET) -> Abduced:
                 refuted += 1
                 continue
             theory = _proved(assumed)
-            if theory is None:
-                undecided.append(texts)
-            else:
+            resting = _at_rest(assumed) if theory is None else None
+            if theory is not None:
                 sufficient.append((frozenset(chosen), Sufficient(texts, theory)))
+            elif resting is not None:
+                sufficient.append((frozenset(chosen), Sufficient(texts, resting, at_rest=True)))
+            else:
+                undecided.append(texts)
     return Abduced(tuple(found for _, found in sufficient), tried, refuted, tuple(undecided))
 
 
@@ -108,7 +116,7 @@ def _differs(claim: Claim) -> bool:
     try:
         for step in range(1, STEPS + 1):
             for pair in unrolled(claim, step, world):
-                if probe(claim, world, pair, 2):
+                if surely_differs(claim, world, pair, 2):
                     return True
     except (MeaningError, ZeroDivisionError):
         return True
@@ -123,6 +131,35 @@ def _proved(claim: Claim) -> Theory | None:
             continue
         if found is not None:
             return found.theory
+    return None
+
+
+def _at_rest(claim: Claim) -> Theory | None:
+    """Return the theory in which both cells stay at zero states and what is observed is equal.
+
+    One step from zero states is then every step: it reads inputs of its own and later steps only,
+    since a tie to an earlier step cannot be computed in the first.
+    """
+    if claim.initial != "zero":
+        return None
+    world = World(claim, "unroll")
+    try:
+        states = [
+            world.value(side.alias, state.name, 1)
+            for side in claim.sides
+            for state in side.cell.states
+        ]
+        pairs = unrolled(claim, 1, world)
+    except MeaningError:
+        return None
+    for theory in Theory:
+        form = NormalForm(theory, world.qualities)
+        try:
+            still = not any(form.of(state) for state in states)
+            if still and not any(form.difference(each.left, each.right) for each in pairs):
+                return theory
+        except (TooLargeError, ZeroDivisionError):
+            continue
     return None
 
 
@@ -142,7 +179,7 @@ def assumptions(claim: Claim) -> Iterator[Assumption]:
     for side in claim.sides:
         for parameter in side.cell.parameters:
             owned = (side.alias, parameter.name)
-            if owned in claim.parameters or parameter.name.startswith(("W", "b")):
+            if owned in claim.parameters:
                 continue
             yield Assumption(f"{side.alias}.{parameter.name} = 0", _zeroed(owned))
             if len(parameter.dims) == 2 and parameter.dims[0] == parameter.dims[1]:

@@ -1,21 +1,25 @@
 """Interval arithmetic in integers: every result encloses the exact one.
 
 A ball is a pair of integers, the ends of an interval in units of 2^-160. Sums are exact, products
-and quotients are rounded outwards, exponentials come from their series with a bound on the rest.
+and quotients are rounded outwards, exponentials, logarithms and waves come from their series with a
+bound on the rest.
 
-Why of our own: 100 lines of integer arithmetic can be read, need no library, and are not what the
+Why of our own: 200 lines of integer arithmetic can be read, need no library, and are not what the
 independent checker uses, so that a mistake in either is seen.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 
 BITS = 160
 UNIT = 1 << BITS
 LARGEST_EXPONENT = 60
+LARGEST_ANGLE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,17 +137,81 @@ def tanh(ball: Ball) -> Ball:
     return Ball(2 * half.low - UNIT, 2 * half.high - UNIT)
 
 
+def log(ball: Ball) -> Ball:
+    """Return the natural logarithm. Raises ValueError where the ball is not positive."""
+    if ball.low <= 0:
+        raise ValueError("the logarithm of a number that may not be positive")
+    return Ball(_log_at(ball.low)[0], _log_at(ball.high)[1])
+
+
+@cache
+def _log_at(value: int) -> tuple[int, int]:
+    """Return bounds of log(value 2^-BITS): 2 artanh of a fraction, and a multiple of log 2."""
+    shift = value.bit_length() - BITS
+    small = _log_near_one(Fraction(value, 1 << (BITS + shift)))
+    two = _log_near_one(Fraction(1, 2))
+    ends = [-shift * two.low, -shift * two.high]
+    return small.low + min(ends), small.high + max(ends)
+
+
+def _log_near_one(value: Fraction) -> Ball:
+    """Return log of a number from 1/2 to 1 as 2 artanh(q), q = (value - 1) / (value + 1)."""
+    q = ARITHMETIC.number((value - 1) / (value + 1))
+    square, power, total = ARITHMETIC.multiply(q, q), q, q
+    for k in range(3, 121, 2):
+        power = ARITHMETIC.multiply(power, square)
+        total = ARITHMETIC.add(total, Ball(power.low // k, -(-power.high // k)))
+    # |q| <= 1/3, so what is left out is less than 2 * 3^-121 / 121: under 2^-196.
+    return Ball(2 * total.low - 1, 2 * total.high + 1)
+
+
+def sqrt(ball: Ball) -> Ball:
+    """Return the square root. Raises ValueError where the ball may be negative."""
+    if ball.low < 0:
+        raise ValueError("the root of a number that may be negative")
+    return Ball(math.isqrt(ball.low << BITS), math.isqrt(ball.high << BITS) + 1)
+
+
+def _wave(ball: Ball, first: int) -> Ball:
+    """Return cos (`first` 0) or sin (1) by the series at the middle; |sin'|, |cos'| <= 1."""
+    middle, radius = (ball.low + ball.high) // 2, (ball.high - ball.low) // 2 + 1
+    if abs(middle) > LARGEST_ANGLE * UNIT:
+        raise OverflowError("the angle is too large")
+    x = Ball(middle, middle)
+    square = _negative(ARITHMETIC.multiply(x, x))
+    term = x if first else _ONE
+    total = term
+    for k in range(first + 1, 180, 2):
+        term = ARITHMETIC.multiply(term, square)
+        term = Ball(term.low // (k * (k + 1)), -(-term.high // (k * (k + 1))))
+        total = ARITHMETIC.add(total, term)
+    # At |x| <= 16, what is left out is less than twice 16^180 / 180!: under 2^-370.
+    return Ball(max(total.low - radius - 1, -UNIT), min(total.high + radius + 1, UNIT))
+
+
+def _jump(below: int, at: int, above: int) -> Callable[[Ball], Ball]:
+    """Return a function that is constant but for a jump at 0, from its three values in halves."""
+
+    def function(ball: Ball) -> Ball:
+        met = [below] * (ball.low < 0) + [at] * (ball.low <= 0 <= ball.high)
+        met += [above] * (ball.high > 0)
+        return Ball(min(met) * UNIT // 2, max(met) * UNIT // 2)
+
+    return function
+
+
 def relu(ball: Ball) -> Ball:
     """Return max(x, 0)."""
     return Ball(max(ball.low, 0), max(ball.high, 0))
 
 
+def _absolute(ball: Ball) -> Ball:
+    least = 0 if ball.low <= 0 <= ball.high else min(abs(ball.low), abs(ball.high))
+    return Ball(least, max(abs(ball.low), abs(ball.high)))
+
+
 def _softsign(ball: Ball) -> Ball:
-    size = Ball(
-        0 if ball.low <= 0 <= ball.high else min(abs(ball.low), abs(ball.high)),
-        max(abs(ball.low), abs(ball.high)),
-    )
-    return ARITHMETIC.divide(ball, ARITHMETIC.add(_ONE, size))
+    return ARITHMETIC.divide(ball, ARITHMETIC.add(_ONE, _absolute(ball)))
 
 
 def _hard_tanh(ball: Ball) -> Ball:
@@ -154,9 +222,19 @@ _FUNCTIONS: dict[str, Callable[[Ball], Ball]] = {
     "exp": exp,
     "sigmoid": sigmoid,
     "tanh": tanh,
+    "log": log,
+    "sqrt": sqrt,
+    "sin": lambda ball: _wave(ball, 1),
+    "cos": lambda ball: _wave(ball, 0),
+    "log1p": lambda ball: log(ARITHMETIC.add(_ONE, ball)),
+    "softplus": lambda ball: log(ARITHMETIC.add(_ONE, exp(ball))),
+    "positive": _jump(0, 0, 2),
+    "half": _jump(0, 1, 2),
+    "sign": _jump(-2, 0, 2),
     "relu": relu,
     "ramp": relu,
     "silu": lambda ball: ARITHMETIC.multiply(ball, sigmoid(ball)),
     "softsign": _softsign,
     "hard_tanh": _hard_tanh,
+    "abs": _absolute,
 }

@@ -1,373 +1,301 @@
-"""Claim -> Coq: a certificate that Coq's kernel checks, for all sizes at once.
+"""Claim -> Coq: a certificate that Coq's kernel checks, for all sizes and sequences of any length.
 
-A vector is a function from places to real numbers, a matrix any additive and homogeneous map. For
-every term there is a definition and a lemma that it equals its normal form; each is proved from the
-lemmas of its parts and one identity, by `ring` or `field`. An obligation is then two normal forms
-that `field` finds equal.
+The file defines one step of both cells as the claim has them, the run of both over a sequence, and
+the relation that the state map states. It proves that related states stay related and that related
+states show equal values in a step, and from that by induction: from related states, and from zero
+states if the claim begins there, everything observed is equal at every step.
 
-Why a lemma per term: each proof is as small as one step of the prover, so what Coq refuses points
-at the rule that was wrong.
+Why the run is defined in each file: a theorem about this claim's two cells, over all inputs, is
+what a reader wants to see; a general lemma and a list of obligations would leave the rest to trust.
 """
 
 from __future__ import annotations
 
-import re
-from fractions import Fraction
+from dataclasses import dataclass, replace
 
-from gatewright.claims.activations import applied, positive_factor, sign_of_all
-from gatewright.claims.atoms import Applied, Exponential, Mapped, Reciprocal, Variable
-from gatewright.claims.claim import Claim
+from gatewright.claims.claim import Claim, Owned
+from gatewright.claims.coq_lemmas import Lemmas
 from gatewright.claims.coq_prelude import PRELUDE
-from gatewright.claims.division import positive_unit
+from gatewright.claims.coq_text import Context, UnsupportedError, comment, coq_name, in_step
 from gatewright.claims.normal_form import NormalForm
-from gatewright.claims.obligations import inductive
-from gatewright.claims.polynomial import Monomial, Number, Polynomial, leading, scale, single
 from gatewright.claims.prove import proof
 from gatewright.claims.state_maps import candidates
-from gatewright.claims.terms import INVERSE, Term, base, below
+from gatewright.claims.terms import Term, variables
 from gatewright.claims.theory import SCALARS, Quality, Theory
+from gatewright.claims.world import BEFORE, World
+from gatewright.language.references import Reference, index_text, read_reference
 
-FUNCTIONS = {"tanh": "tanh_", "ramp": "relu"}
-CONCRETE = frozenset({"sigmoid", "tanh", "relu", "ramp", "exp", "silu"})
-
-
-class UnsupportedError(Exception):
-    """A proof that uses something the certificates cannot say yet."""
+THEOREM, FROM_ZERO = "equal_at_every_step", "equal_from_zero"
 
 
 def certificate(claim: Claim) -> str:
-    """Return the Coq file that proves a claim's obligations.
+    """Return the Coq file that proves a claim.
 
     Raises UnsupportedError if the claim is not proved, or its proof cannot be written in Coq.
     """
     tried = ((each, proof(each)) for each in ([claim] if claim.states else candidates(claim)))
-    claim, found = next(((each, got) for each, got in tried if got), (claim, None))
+    found = next(((each, got.theory) for each, got in tried if got), None)
     if found is None:
         raise UnsupportedError("the claim is not proved")
-    if found.theory is Theory.EXP:
-        raise UnsupportedError("a proof that needs sigmoid by exponentials")
-    world, obligations = inductive(claim)
-    form = NormalForm(found.theory, world.qualities)
-    writer = _Writer(form, world.dims)
-    goals = []
-    for index, each in enumerate(obligations):
-        left, right = writer.term(each.left), writer.term(each.right)
-        steps = f"rewrite e_{left}, e_{right}. cbv beta. pointwise. {writer.algebra}."
-        if left == right:
-            steps = "reflexivity."
-        what = each.what.replace("*)", "* )").replace("(*", "( *")
-        goals.append(
-            f"(* {each.role}: {what} *)\n"
-            f"Theorem obligation_{index} : {left} = {right}.\n"
-            f"Proof. {steps} Qed."
-        )
-    checks = "\n".join(f"Print Assumptions obligation_{k}." for k in range(len(goals)))
-    title = f"(* {claim.name} in the theory {found.theory} *)"
-    body = "\n".join([*writer.declarations(), *writer.lines, *goals])
-    return f"{title}\n{PRELUDE}Section Claim.\n{body}\nEnd Claim.\n{checks}\n"
+    return written(*found)
 
 
-def _name(text: str) -> str:
-    plus = text.replace("[t-", "_before").replace("[t+", "_after").replace("[t]", "_now")
-    return "v_" + re.sub(r"\W", "_", plus.rstrip("]").replace(INVERSE, "_inv"))
+def written(claim: Claim, theory: Theory) -> str:
+    """Return the Coq file that states a claim, with the proof that a theory gives if it is true.
+
+    Nothing is decided here: of a false claim Coq refuses the file.
+    """
+    return _Certificate(claim, theory).text()
 
 
-class _Writer:
-    """Definitions and lemmas for the terms of one claim."""
+@dataclass(frozen=True)
+class _Named:
+    """A lemma of one step: its name, its sides, and what it says."""
 
-    def __init__(self, form: NormalForm, dims: dict[str, tuple[str, ...]]) -> None:
-        self.form, self.dims = form, dims
-        self.lines: list[str] = []
-        self.names: dict[int, str] = {}
-        self.vectors: set[str] = set()
-        self.matrices: set[str] = set()
-        self.functions: set[str] = set()
-        self.inputs = {n for n, d in dims.items() if len(d) == 1 and d[0] != "hidden"}
+    name: str
+    left: Term
+    right: Term
+    what: str
 
-    # What stands at the top: variables and what is known of them.
 
-    def declarations(self) -> list[str]:
-        found = [f"Variable {f} : R -> R." for f in sorted(self.functions)]
-        for name in sorted(self.vectors):
-            found += self._vector(name)
-        for name in sorted({base(each) for each in self.matrices}):
-            found += self._matrix(name)
-        return found
+class _Certificate:
+    """One claim on its way to Coq; both cells step from states of their own."""
 
-    def _vector(self, name: str) -> list[str]:
-        quality, coq = self.form.qualities.get(name, Quality.FREE), _name(name)
-        if quality in SCALARS:
-            known = [f"Variable {coq} : R."]
-            extra = f"{coq} <> 0" if quality is Quality.NONZERO_SCALAR else ""
-        else:
-            known = [f"Variable {coq} : V."]
-            extra = {
-                Quality.NONZERO: f"forall i, {coq} i <> 0",
-                Quality.POSITIVE: f"forall i, 0 < {coq} i",
-                Quality.NONNEGATIVE: f"forall i, 0 <= {coq} i",
-                Quality.SIGN: f"forall i, {coq} i * {coq} i = 1",
-            }.get(quality, "")
-        if extra:
-            known += [f"Hypothesis H_{coq} : {extra}.", f"Hint Resolve H_{coq} : core."]
-        return known
-
-    def _matrix(self, name: str) -> list[str]:
-        quality, coq = self.form.qualities.get(name, Quality.FREE), _name(name)
-        inverse = f"{coq}_inv"
-        if quality is Quality.PERMUTATION:
-            return [
-                f"Variables p_{coq} p_{inverse} : nat -> nat.",
-                f"Hypothesis c_{coq} : forall i, p_{coq} (p_{inverse} i) = i.",
-                f"Hypothesis c_{inverse} : forall i, p_{inverse} (p_{coq} i) = i.",
-                f"Definition {coq} (a : V) : V := fun i => a (p_{coq} i).",
-                f"Definition {inverse} (a : V) : V := fun i => a (p_{inverse} i).",
-            ]
-        if quality is Quality.DIAGONAL:
-            diagonal = _name(f"diag({name})")
-            return [
-                f"Variable {diagonal} : V.",
-                f"Definition {coq} (a : V) : V := fun i => {diagonal} i * a i.",
-            ]
-        known = []
-        for each in [coq, *([inverse] if quality is Quality.INVERTIBLE else [])]:
-            known += [
-                f"Variable {each} : V -> V.",
-                f"Hypothesis {each}_add : additive {each}.",
-                f"Hypothesis {each}_hom : homogeneous {each}.",
-            ]
-        if quality is Quality.INVERTIBLE:
-            known += [
-                f"Hypothesis c_{coq} : forall a, {coq} ({inverse} a) = a.",
-                f"Hypothesis c_{inverse} : forall a, {inverse} ({coq} a) = a.",
-            ]
-        return known
-
-    # Polynomials, at a place of the vectors.
-
-    def number(self, value: Number) -> str:
-        exact = Fraction(value)
-        if exact.denominator == 1:
-            return f"({exact.numerator})" if exact < 0 else str(exact.numerator)
-        return f"({exact.numerator} / {exact.denominator})"
-
-    def poly(self, poly: Polynomial, at: str = "i") -> str:
-        if not poly:
-            return "0"
-        return " + ".join(self.product(m, c, at) for m, c in sorted(poly.items()))
-
-    def product(self, monomial: Monomial, value: Number, at: str) -> str:
-        factors = [self.number(value)] if value != 1 or not monomial else []
-        return " * ".join([*factors, *(self.power(a, p, at) for a, p in monomial)])
-
-    def power(self, atom: int, exponent: Number, at: str) -> str:
-        if exponent != int(exponent):
-            raise UnsupportedError("a fractional power")
-        text = self.atom(atom, at)
-        product = " * ".join([text] * abs(int(exponent)))
-        return f"({product})" if exponent > 0 else f"/ ({product})"
-
-    def atom(self, atom: int, at: str) -> str:
-        match self.form.atoms[atom]:
-            case Variable(name):
-                if not name.startswith("diag("):
-                    self.vectors.add(name)
-                return _name(name) if self.form.scalar[atom] else f"{_name(name)} {at}"
-            case Applied(function, argument):
-                return f"{self.function(function)} ({self.poly(dict(argument), at)})"
-            case Exponential(monomial):
-                return f"exp ({self.product(monomial, 1, at)})"
-            case Reciprocal(of):
-                return f"/ ({self.poly(dict(of), at)})"
-            case Mapped(matrix, monomial):
-                coq = self.matrix(matrix)
-                if self.kind(matrix) is Quality.PERMUTATION:
-                    return self.product(monomial, 1, f"(p_{coq} {at})")
-                return f"{coq} (fun i => {self.product(monomial, 1, 'i')}) {at}"
-
-    def kind(self, matrix: str) -> Quality:
-        return self.form.qualities.get(base(matrix), Quality.FREE)
-
-    def matrix(self, name: str) -> str:
-        self.matrices.add(name)
-        return _name(name)
-
-    def function(self, name: str) -> str:
-        if name not in CONCRETE:
-            self.functions.add(f"f_{name}")
-            return f"f_{name}"
-        return FUNCTIONS.get(name, name)
-
-    # Terms: a definition, and the lemma that it is its normal form.
-
-    def term(self, root: Term) -> str:
-        for term in below(root):
-            if term.place not in self.names:
-                self.names[term.place] = f"t{len(self.names)}"
-                self._define(term)
-        return self.names[root.place]
-
-    def _define(self, term: Term) -> None:
-        name = self.names[term.place]
-        parts = [self.names[part.place] for part in term.parts]
-        rewrites = " ".join(f"rewrite e_{part}." for part in dict.fromkeys(parts))
-        body, proof = self._node(term, parts)
-        canonical = self.poly(self.form.of(term))
-        self.lines.append(f"Definition {name} : V := {body}.")
-        self.lines.append(
-            f"Lemma e_{name} : {name} = (fun i => {canonical}).\n"
-            f"Proof. unfold {name}. {rewrites} cbv beta. {proof} Qed."
-        )
-
-    def _node(self, term: Term, parts: list[str]) -> tuple[str, str]:
-        plain = f"pointwise. {self.algebra}."
-        match term.kind:
-            case "number":
-                return f"fun i => {self.number(term.value)}", plain
-            case "variable":
-                self.vectors.add(term.name)
-                scalar = self.form.scalar[self.form.variable(term.name)]
-                return f"fun i => {_name(term.name)}{'' if scalar else ' i'}", plain
-            case "add":
-                return f"fun i => {parts[0]} i + {parts[1]} i", plain
-            case "multiply":
-                return f"fun i => {parts[0]} i * {parts[1]} i", plain
-            case "divide":
-                return f"fun i => {parts[0]} i / {parts[1]} i", plain
-            case "apply":
-                argument = self.form.of(term.parts[0])
-                proof = f"pointwise. {self._applied(term.name, argument)} {self.algebra}."
-                return f"fun i => {self.function(term.name)} ({parts[0]} i)", proof
-            case _:
-                proof = self._mapped(term.name, self.form.of(term.parts[0]))
-                return f"{self.matrix(term.name)} {parts[0]}", proof
-
-    @property
-    def algebra(self) -> str:
-        """The tactic for an equation between normal forms; the square of a sign is 1."""
-        signs = [n for n, q in sorted(self.form.qualities.items()) if q is Quality.SIGN]
-        if not signs:
-            return "algebra"
-        facts = " ".join(f"(H_{_name(name)} i)" for name in signs)
-        return f"(first [ algebra | ring [{facts}] ])"
-
-    def _applied(self, function: str, argument: Polynomial) -> str:
-        """Return the rewriting that makes a function of a normal form its own normal form."""
-        form = self.form
-        if function == "ramp":
-            function = "relu"
-        result = applied(form, function, argument)
-        text = self.poly(argument)
-        if list(result.values()) == [1] and len(result) == 1:
-            ((monomial, _),) = result.items()
-            found = form.atoms[monomial[0][0]] if len(monomial) == 1 else None
-            if isinstance(found, Applied) and dict(found.argument) == argument:
-                return ""
-        negative = scale(argument, -1)
-        opposite = f"replace ({text}) with (- ({self.poly(negative)})) by {self.algebra}. "
-        if not argument and function in ("sigmoid", "tanh", "relu"):
-            return f"rewrite {function}_0."
-        if function == "exp":
-            return self._exp(argument)
-        if function == "tanh" and form.theory >= Theory.TANH_SIGMOID:
-            double = scale(argument, 2)
-            inner = self._applied("sigmoid", double)
-            return (
-                f"unfold tanh_. replace (2 * ({text})) with ({self.poly(double)}) by algebra. "
-                f"{inner}"
+    def __init__(self, claim: Claim, theory: Theory) -> None:
+        self.claim, self.theory = claim, theory
+        # Without its map the world has free states on both sides: the cells as they are.
+        self.world = World(replace(claim, states={}), "induct")
+        self.states: dict[Owned, Term] = {
+            (side.alias, state.name): self.world.value(side.alias, state.name, BEFORE)
+            for side in claim.sides
+            for state in side.cell.states
+        }
+        value = self.world.value
+        self.next = {owned: value(*owned, 0) for owned in self.states}
+        self.maps = {owned: self._formula(owned, BEFORE) for owned in claim.states}
+        self.observed = [
+            _Named(
+                f"observed_{k}",
+                self.world.formula(each.left, 0),
+                self.world.formula(each.right, 0),
+                each.text,
             )
-        if function == "silu" and form.theory >= Theory.TANH_SIGMOID:
-            return f"unfold silu. {self._applied('sigmoid', argument)}"
-        if function in ("sigmoid", "tanh", "relu") and leading(argument) < 0:
-            rest = self._applied(function, negative)
-            lemma = {"sigmoid": "sigmoid_opp", "tanh": "tanh_opp", "relu": "relu_opp"}[function]
-            return f"{opposite}rewrite {lemma}. {rest}"
-        if function == "sigmoid" and form.theory >= Theory.EXP:
-            exponent = self._exp(negative)
-            return (
-                f"unfold sigmoid. replace (- ({text})) with ({self.poly(negative)}) by algebra. "
-                f"{exponent}"
+            for k, each in enumerate(claim.observe)
+        ]
+        self.preserved = [
+            _Named(
+                f"preserved_{k}", self.next[owned], self._formula(owned, 0), self._mapping(owned)
             )
-        sign = sign_of_all(form, argument)
-        if sign is not None and function in ("sigmoid", "tanh"):
-            plain = form.multiply(single(sign), argument)
-            coq_sign = self.atom(sign, "i")
-            known = f"(H_{coq_sign.removesuffix(' i')} i)"
-            return (
-                f"replace ({text}) with ({coq_sign} * ({self.poly(plain)})) by {self.algebra}. "
-                f"rewrite (sign_{function} ({coq_sign}) ({self.poly(plain)}) {known}). "
-                f"{self._applied(function, plain)}"
-            )
-        if function == "relu":
-            return self._relu(argument, text)
-        raise UnsupportedError(f"{function} of a sign or a scale")
+            for k, owned in enumerate(claim.states)
+        ]
+        self.signs = [
+            owned
+            for owned, quality in claim.qualities.items()
+            if quality is Quality.NONNEGATIVE and owned in self.states and owned not in self.maps
+        ]
+        self._check()
+        mapped = {self.states[owned].name for owned in self.maps}
+        known = {n: q for n, q in self.world.qualities.items() if n not in mapped}
+        self.context = Context(known)
+        self.context.vectors |= {term.name for term in self.states.values()}
+        self.step = Lemmas(NormalForm(theory, known), self.context, "t", self._told())
+        self.start = Lemmas(NormalForm(theory, known), self.context, "z")
 
-    def _relu(self, argument: Polynomial, text: str) -> str:
-        """Take a positive factor out of relu."""
-        unit, rest = positive_unit(self.form, argument)
-        if not unit:
-            unit, rest = positive_factor(self.form, argument)
-        factor = self.product(unit, 1, "i")
-        if not unit:
-            first = leading(argument)
-            factor, rest = self.number(first), scale(argument, 1 / Fraction(first))
-        return (
-            f"replace ({text}) with ({factor} * ({self.poly(rest)})) by {self.algebra}. "
-            f"rewrite (relu_scale ({factor}) ({self.poly(rest)})) by pos. "
-            f"{self._applied('relu', rest)}"
-        )
+    def _formula(self, owned: Owned, step: int) -> Term:
+        return self.world.formula(self.claim.states[owned], step)
 
-    def _exp(self, argument: Polynomial) -> str:
-        """Split exp of a sum into a product, an integer multiple into a power."""
-        pieces = []
-        for monomial, value in sorted(argument.items()):
-            if value != int(value):
-                raise UnsupportedError("exp of a fraction")
-            text = self.product(monomial, 1, "i")
-            sign = "" if value > 0 else "- "
-            pieces += [f"{sign}({text})"] * abs(int(value))
-        if not pieces:
-            return "rewrite exp_0."
-        total = " + ".join(f"({piece})" for piece in pieces)
-        return (
-            f"replace ({self.poly(argument)}) with ({total}) by algebra. "
-            "repeat rewrite exp_plus. repeat rewrite exp_Ropp."
-        )
+    def _mapping(self, owned: Owned) -> str:
+        return f"{owned[0]}.{owned[1]}[t] = {self.claim.states[owned]}"
 
-    def _mapped(self, matrix: str, argument: Polynomial) -> str:
-        coq = self.matrix(matrix)
-        quality = self.kind(matrix)
-        if quality is Quality.PERMUTATION:
-            plain = _name(base(matrix))
-            cancel = f"repeat rewrite c_{plain}. repeat rewrite c_{plain}_inv."
-            return f"pointwise. unfold {coq}. {cancel} first [ {self.algebra} | deep ]."
-        if quality is Quality.DIAGONAL:
-            return f"pointwise. unfold {coq}. {self.algebra}."
-        parts = sorted(argument.items())
-        steps = []
-        for index in range(len(parts) - 1):
-            head = self.poly(dict(parts[: len(parts) - 1 - index]))
-            (monomial, value) = parts[len(parts) - 1 - index]
-            tail = self.product(monomial, value, "i")
-            steps.append(f"rewrite ({coq}_add (fun i => {head}) (fun i => {tail})).")
-        for monomial, value in parts:
-            outside = tuple(each for each in monomial if self.form.scalar[each[0]])
-            inside = tuple(each for each in monomial if not self.form.scalar[each[0]])
-            if value == 1 and not outside:
-                continue
-            factor = self.product(outside, value, "i")
-            inner = self.product(inside, 1, "i")
-            given = self.product(monomial, value, "i")
-            steps.append(
-                f"replace (fun i : nat => {given}) with (fun i : nat => ({factor}) * ({inner})) "
-                f"by (pointwise; {self.algebra}). "
-                f"rewrite ({coq}_hom ({factor}) (fun i => {inner}))."
-            )
-        if not argument:
-            steps.append(
-                f"replace (fun _ : nat => 0) with (fun i : nat => 0 * 0) by (pointwise; ring). "
-                f"rewrite ({coq}_hom 0 (fun _ => 0))."
-            )
-        cancel = ""
-        if quality is Quality.INVERTIBLE:
-            cancel = f"repeat rewrite c_{coq}. "
-        return " ".join(steps) + f" cbv beta. {cancel}pointwise. {self.algebra}."
+    def _told(self) -> dict[int, str]:
+        """Say which terms are values of the cells."""
+        told = {term.place: f"{'.'.join(owned)}[t]" for owned, term in self.next.items()}
+        for side in self.claim.sides:
+            for equation in side.cell.equations:
+                if equation.dims and not equation.target.endswith("'"):
+                    term = self.world.value(side.alias, equation.target, 0)
+                    told.setdefault(term.place, f"{side.alias}.{equation.target}[t]")
+        return told
+
+    def _check(self) -> None:
+        for term in self.states.values():
+            if self.world.qualities.get(term.name) in SCALARS:
+                raise UnsupportedError("a state that is one number")
+
+    # The file.
+
+    def text(self) -> str:
+        step, zero = self._step(), self._start() if self.claim.initial == "zero" else []
+        run = self._run(bool(zero))
+        fields = "; ".join(f"{_field(owned)} : V" for owned in self.states)
+        theorems = [THEOREM, *([FROM_ZERO] if zero else [])]
+        lines = [
+            comment(f"{self.claim.name}, in the theory {self.theory}: {self.claim.statement}"),
+            f"{PRELUDE}{comment('The states of both cells.')}",
+            f"Record State := Cells {{ {fields} }}.",
+            "Section Claim.",
+            *self.context.declarations(),
+            *step,
+            *zero,
+            *run,
+            "End Claim.",
+            *(f"Print Assumptions {name}." for name in theorems),
+        ]
+        return "\n".join(lines) + "\n"
+
+    def _step(self) -> list[str]:
+        """One step from related states: what it computes, preserves and shows."""
+        writer = self.step
+        for owned, mapped in self.maps.items():
+            # Read before it is assumed: a map gives one cell's states by the other's.
+            name = writer.term(mapped)
+            writer.take(self.states[owned], writer.form.of(mapped), name, f"rewrite e_{name}. ")
+        for each in (*self.observed, *self.preserved):
+            writer.lines.append(comment(f"{each.name}: {each.what}"))
+            writer.equation(each.name, each.left, each.right)
+        for k, owned in enumerate(self.signs):
+            writer.lines.append(comment(f"{'.'.join(owned)} stays 0 or more"))
+            writer.nonnegative(f"stays_{k}", self.next[owned])
+        for term in self.next.values():
+            writer.term(term)
+        self.order = sorted(name for name in self.context.vectors if in_step(name))
+        known = (line for name in self.order for line in self.context.vector(name))
+        return ["Section Step.", *known, *writer.lines, "End Step."]
+
+    def _start(self) -> list[str]:
+        """Zero states are related: the map of zero is zero."""
+        writer, zero = self.start, self.world.terms.zero
+        bases = [term for owned, term in self.states.items() if owned not in self.maps]
+        for term in bases:
+            writer.take(term, {}, "(fun _ => 0)", "")
+        for k, owned in enumerate(self.maps):
+            what = f"{owned[0]}.{owned[1]}[0] = 0"
+            writer.lines.append(comment(f"start_{k}: {what}"))
+            writer.equation(f"start_{k}", zero, self.maps[owned])
+        read = variables(self.maps.values()) | {term.name for term in bases}
+        self.read_at_start = sorted(name for name in read if in_step(name))
+        known = (f"Variable {coq_name(name)} : V." for name in self.read_at_start)
+        return ["Section Start.", *known, *writer.lines, "End Start."]
+
+    def _run(self, from_zero: bool) -> list[str]:
+        """The run over a sequence, and the induction over its steps."""
+        sequences = sorted({_sequence(name) for name in self.order if not self._is_state(name)})
+        nexts = " ".join(f"({self._at(self.next[owned])})" for owned in self.states)
+        related = [f"{_field(owned)} s = {self._at(term)}" for owned, term in self.maps.items()] + [
+            f"(forall i, 0 <= {_field(owned)} s i)" for owned in self.signs
+        ]
+        shown = [f"{self._at(e.left)} = {self._at(e.right)}" for e in self.observed]
+        hypotheses = [f"R{k}" for k in range(len(related))]
+        kept = [each.name for each in self.preserved]
+        kept += [f"stays_{k}" for k in range(len(self.signs))]
+        seen = [each.name for each in self.observed]
+        return [
+            *(f"Variable {name} : nat -> V." for name in sequences),
+            comment("What both cells compute in step k + 1 from their states after step k."),
+            f"Definition step (k : nat) (s : State) : State := Cells {nexts}.",
+            "Fixpoint run (s : State) (k : nat) : State :=",
+            "  match k with O => s | S j => step j (run s j) end.",
+            comment(f"States after step k that the map relates: {self._maps_told()}"),
+            f"Definition related (k : nat) (s : State) : Prop := {_all(related)}.",
+            comment(f"In step k + 1: {'; '.join(each.what for each in self.observed)}"),
+            f"Definition observed (k : nat) (s : State) : Prop := {_all(shown)}.",
+            "Lemma kept k s : related k s -> related (S k) (step k s).",
+            f"Proof. {_intros(hypotheses)}exact {self._proofs(kept, hypotheses)}. Qed.",
+            "Lemma seen k s : related k s -> observed k s.",
+            f"Proof. {_intros(hypotheses)}exact {self._proofs(seen, hypotheses)}. Qed.",
+            "Lemma always_related s k : related 0 s -> related k (run s k).",
+            "Proof. intro R. induction k as [| k IH]; [exact R | exact (kept k _ IH)]. Qed.",
+            comment("For every sequence, every length and all related states to begin with."),
+            f"Theorem {THEOREM} (s : State) : related 0 s -> forall k, observed k (run s k).",
+            "Proof. intros R k. exact (seen k _ (always_related s k R)). Qed.",
+            *(self._from_zero() if from_zero else []),
+        ]
+
+    def _from_zero(self) -> list[str]:
+        zero = f"Cells {' '.join('(fun _ => 0)' for _ in self.states)}"
+        given = [
+            *(self._argument(name, "zero", "0") for name in self.read_at_start),
+            *("eq_refl" for owned in self.states if owned not in self.maps),
+        ]
+        # `z` names what `t` names, with the same meaning, so each fits by conversion.
+        starts = [f"(start_{k} {' '.join(given)})" for k in range(len(self.maps))]
+        starts += ["(fun _ => Rle_refl 0)" for _ in self.signs]
+        return [
+            comment("The same from zero states."),
+            f"Definition zero : State := {zero}.",
+            f"Theorem {FROM_ZERO} : forall k, observed k (run zero k).",
+            f"Proof. apply {THEOREM}. exact {_conjunction(starts)}. Qed.",
+        ]
+
+    # How what a step speaks of is said of a run.
+
+    def _is_state(self, name: str) -> bool:
+        return any(term.name == name for term in self.states.values())
+
+    def _argument(self, name: str, state: str = "s", k: str = "k") -> str:
+        """Say of a run what a variable of a step is: a state after step k or an input."""
+        reference = read_reference(name)
+        assert isinstance(reference, Reference) and reference.shift is not None
+        if self._is_state(name):
+            return f"({_field((reference.cell, reference.name))} {state})"
+        if reference.shift < -1:
+            raise UnsupportedError("a value from more than one step before")
+        later = k
+        for _ in range(reference.shift + 1):
+            later = f"(S {later})"
+        return f"({_sequence(name)} {later})"
+
+    def _at(self, term: Term) -> str:
+        read = variables([term])
+        arguments = [self._argument(name) for name in self.order if name in read]
+        return " ".join([self.step.term(term), *arguments])
+
+    def _proofs(self, lemmas: list[str], hypotheses: list[str]) -> str:
+        """Apply lemmas of a step: all its variables, what is known of them, what is assumed."""
+        given = []
+        signs = {self.states[owned].name: k for k, owned in enumerate(self.signs)}
+        for name in self.order:
+            given.append(self._argument(name))
+            if name in signs:
+                given.append(hypotheses[len(self.maps) + signs[name]])
+        given += hypotheses[: len(self.maps)]
+        return _conjunction([f"({' '.join([name, *given])})" for name in lemmas])
+
+    def _maps_told(self) -> str:
+        return "; ".join(self._mapping(owned) for owned in self.maps) or "all"
+
+
+def _field(owned: Owned) -> str:
+    return f"s_{owned[0]}_{owned[1]}"
+
+
+def _sequence(name: str) -> str:
+    """Return what a sequence is called in Coq: `in_x` for the input `x[t]`."""
+    reference = read_reference(name)
+    assert isinstance(reference, Reference)
+    bare = name.removesuffix(index_text(reference.shift))
+    return coq_name(bare).replace("v_", "in_", 1)
+
+
+def _all(parts: list[str]) -> str:
+    return " /\\ ".join(f"({part})" for part in parts) or "True"
+
+
+def _intros(hypotheses: list[str]) -> str:
+    if not hypotheses:
+        return "intros _. "
+    if len(hypotheses) == 1:
+        return f"intros {hypotheses[0]}. "
+    return f"intros ({' & '.join(hypotheses)}). "
+
+
+def _conjunction(proofs: list[str]) -> str:
+    if not proofs:
+        return "I"
+    *rest, last = proofs
+    for each in reversed(rest):
+        last = f"(conj {each} {last})"
+    return last
+
+
+__all__ = ["UnsupportedError", "certificate", "written"]

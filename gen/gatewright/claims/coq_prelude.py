@@ -79,17 +79,15 @@ Ltac sides :=
 Ltac algebra := first [ reflexivity | ring | field; sides ].
 Ltac deep := first [ reflexivity | ring | progress f_equal; deep ].
 Ltac pointwise := apply functional_extensionality; intro i.
-(* Why one step is enough: what is preserved and observed in a step holds at every step. *)
-Section Steps.
-Variables (Y SL SR : Type) (stepL : nat -> SL -> SL) (stepR : nat -> SR -> SR).
-Variables (outL : nat -> SL -> Y) (outR : nat -> SR -> Y) (T : nat -> SR -> SL).
-Hypothesis preserved : forall t s, stepL t (T t s) = T (S t) (stepR t s).
-Hypothesis observed : forall t s, outL t (T t s) = outR t s.
-Fixpoint runL (s : SL) (t : nat) := match t with O => s | S k => stepL k (runL s k) end.
-Fixpoint runR (s : SR) (t : nat) := match t with O => s | S k => stepR k (runR s k) end.
-Lemma related s t : runL (T 0 s) t = T t (runR s t).
-Proof. induction t as [| t IH]; simpl; [reflexivity |]. rewrite IH. apply preserved. Qed.
-Theorem always s t : outL t (runL (T 0 s) t) = outR t (runR s t).
-Proof. rewrite related. apply observed. Qed.
-End Steps.
+(* A matrix of numbers is such a map, so nothing that is assumed of matrices is empty. *)
+Definition times (columns : nat) (w : nat -> nat -> R) (a : V) : V :=
+  fun i => sum_f_R0 (fun j => w i j * a j) columns.
+Lemma times_additive n w : additive (times n w).
+Proof.
+  intros a b. pointwise. unfold times. rewrite <- plus_sum. apply sum_eq. intros. ring.
+Qed.
+Lemma times_homogeneous n w : homogeneous (times n w).
+Proof.
+  intros k a. pointwise. unfold times. rewrite scal_sum. apply sum_eq. intros. ring.
+Qed.
 """

@@ -18,10 +18,12 @@ from gatewright.claims.polynomial import (
     Monomial,
     Polynomial,
     add,
+    constant,
     freeze,
     leading,
     scale,
     single,
+    tidy,
 )
 from gatewright.claims.theory import NEVER_ZERO, POSITIVE_FUNCTIONS, Quality, Theory
 
@@ -43,7 +45,8 @@ def inverse(form: NormalForm, poly: Polynomial) -> Polynomial:
             if not is_never_zero(form, atom):
                 form.conditions.add(atom)
         whole = form.times(unit, monomial)
-        return {tuple((atom, -power) for atom, power in whole): Fraction(1) / coefficient}
+        found = {tuple((atom, -power) for atom, power in whole): Fraction(1) / coefficient}
+        return form.multiply(found, constant(1))
     first = leading(rest)
     rest = scale(rest, Fraction(1) / first)
     atom = form.atom(Reciprocal(freeze(rest)), form.is_scalar(rest))
@@ -81,8 +84,46 @@ def combined(form: NormalForm, poly: Polynomial) -> Polynomial:
                 powers[atom] = max(powers.get(atom, 0), power)
     if not powers:
         return poly
-    below = tuple(sorted(powers.items()))
-    return {form.times(each, below): value for each, value in cleared(form, poly).items()}
+    over = cleared(form, poly)
+    for atom in sorted(powers):
+        while powers[atom] and (smaller := _divided(over, _of(form, atom))) is not None:
+            over, powers[atom] = smaller, powers[atom] - 1
+    below = tuple((atom, power) for atom, power in sorted(powers.items()) if power)
+    return {form.times(each, below): value for each, value in over.items()}
+
+
+def _divided(poly: Polynomial, divisor: Polynomial) -> Polynomial | None:
+    """Return poly / divisor if it is a polynomial, by long division; None if it is not."""
+    if any(power < 0 for each in (poly, divisor) for monomial in each for _, power in monomial):
+        return None
+    head = _first(divisor)
+    result: Polynomial = {}
+    while poly:
+        whole = _first(poly)
+        exponents = dict(whole)
+        for atom, power in head:
+            exponents[atom] = exponents.get(atom, 0) - power
+        if any(power < 0 for power in exponents.values()):
+            return None
+        quotient = tuple(sorted((atom, power) for atom, power in exponents.items() if power))
+        factor = Fraction(poly[whole]) / divisor[head]
+        result[quotient] = tidy(factor)
+        taken = {_product(quotient, each): value for each, value in divisor.items()}
+        poly = add(poly, taken, -factor)
+    return result
+
+
+def _first(poly: Polynomial) -> Monomial:
+    """Return the monomial that is first in the order of exponents, atom by atom."""
+    atoms = sorted({atom for monomial in poly for atom, _ in monomial})
+    return max(poly, key=lambda monomial: [dict(monomial).get(atom, 0) for atom in atoms])
+
+
+def _product(left: Monomial, right: Monomial) -> Monomial:
+    exponents = dict(left)
+    for atom, power in right:
+        exponents[atom] = exponents.get(atom, 0) + power
+    return tuple(sorted(exponents.items()))
 
 
 def positive_unit(form: NormalForm, poly: Polynomial) -> tuple[Monomial, Polynomial]:
@@ -133,6 +174,11 @@ def is_never_zero(form: NormalForm, atom: int) -> bool:
     return _is_positive_atom(form, atom) or form.quality(atom) in NEVER_ZERO
 
 
+def is_positive_reciprocal(form: NormalForm, atom: int) -> bool:
+    """Tell whether an atom is 1 over a sum that is certainly positive."""
+    return bool(_of(form, atom)) and _is_positive_atom(form, atom)
+
+
 def _of(form: NormalForm, atom: int) -> Polynomial:
     found = form.atoms[atom]
     return dict(found.of) if isinstance(found, Reciprocal) else {}
@@ -142,6 +188,8 @@ def _is_positive_atom(form: NormalForm, atom: int) -> bool:
     match form.atoms[atom]:
         case Exponential():
             return True
+        case Applied("sqrt", argument):
+            return is_positive(form, dict(argument))
         case Applied(function, _):
             return function in POSITIVE_FUNCTIONS
         case Reciprocal(of):

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gatewright.claims import activations, division
+from gatewright.claims import activations, division, roots
 from gatewright.claims.atoms import Applied, Atom, Exponential, Mapped, Reciprocal, Variable
 from gatewright.claims.polynomial import (
     Monomial,
@@ -55,6 +55,7 @@ class NormalForm:
         self.scalar: list[bool] = []  # whether atom k is one number in every element
         self.conditions: set[int] = set()  # atoms that must not be zero, or whose divisor must not
         self.rules: Counter[str] = Counter()
+        self.has_roots = False
         self._numbers: dict[Atom, int] = {}
         self._known: dict[int, Polynomial] = {}
         self._images: dict[tuple[str, int], Polynomial] = {}
@@ -66,6 +67,10 @@ class NormalForm:
                 if part.place not in self._known:
                     self._known[part.place] = self._node(part)
         return self._known[term.place]
+
+    def take(self, variable: Term, value: Polynomial) -> None:
+        """Take a normal form as that of a variable, as if it had been substituted."""
+        self._known[variable.place] = value
 
     def difference(self, left: Term, right: Term) -> Polynomial:
         """Return the normal form of `left - right`, divisors multiplied out; empty if equal."""
@@ -103,6 +108,7 @@ class NormalForm:
             self._numbers[atom] = number
             self.atoms.append(atom)
             self.scalar.append(scalar)
+            self.has_roots |= isinstance(atom, Applied) and atom.function == "sqrt"
         return number
 
     def variable(self, name: str) -> int:
@@ -150,7 +156,7 @@ class NormalForm:
                     result[monomial] = value
                 else:
                     result.pop(monomial, None)
-        return result
+        return roots.settled(self, result) if self.has_roots else result
 
     def power(self, poly: Polynomial, exponent: int) -> Polynomial:
         """Return a power with a natural exponent."""
@@ -206,7 +212,8 @@ class NormalForm:
         """Return m if the atom is the inverse of `matrix` applied to m."""
         found = self.atoms[atom]
         pair = {matrix, found.matrix} if isinstance(found, Mapped) else set()
-        if isinstance(found, Mapped) and pair == {name, name + INVERSE}:
+        marked = {name + TRANSPOSE, name + INVERSE + TRANSPOSE}
+        if isinstance(found, Mapped) and pair in ({name, name + INVERSE}, marked):
             self.rules["inv(P) @ P = 1"] += 1
             return found.monomial
         return None

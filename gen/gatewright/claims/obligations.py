@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gatewright.claims.claim import Claim
-from gatewright.claims.terms import Term, variables
+from gatewright.claims.terms import Term, Terms, variables
 from gatewright.claims.world import BEFORE, World
 from gatewright.language.references import Reference, read_reference
 
@@ -26,9 +26,12 @@ class Obligation:
     right: Term
 
 
-def inductive(claim: Claim) -> tuple[World, tuple[Obligation, ...]]:
-    """Return the obligations that prove a claim by induction over the steps."""
-    world = World(claim, "induct")
+def inductive(claim: Claim, terms: Terms | None = None) -> tuple[World, tuple[Obligation, ...]]:
+    """Return the obligations that prove a claim by induction over the steps.
+
+    Those of several claims can be compared if they are made of the same `terms`.
+    """
+    world = World(claim, "induct", terms)
     found = [
         Obligation("observed", each.text, world.formula(each.left, 0), world.formula(each.right, 0))
         for each in claim.observe

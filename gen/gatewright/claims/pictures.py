@@ -6,78 +6,90 @@ differ from run to run only where their numbers do.
 
 from __future__ import annotations
 
+import math
+
 from gatewright.claims.divergence import Drift
 
-WIDTH, HEIGHT, LEFT, BOTTOM = 640, 280, 56, 36
-COLOURS = ("#1b6ca8", "#b5541c", "#3d7a3a")
+WIDTH, LEFT, RIGHT = 640, 60, 520
+TOP, BASE = 30, 250
+KINDS = ("one", "two", "three")
+DECADES = (-4, 0)
 
 
 def divergence_svg(drifts: tuple[Drift, ...]) -> str:
-    """Return the differences over the steps, each with its bound as a dashed line."""
-    top = max(drift.bound for drift in drifts) * 1.08
+    """Return the differences over the steps on a logarithmic scale, each with its bound, dashed."""
     steps = len(drifts[0].run)
 
     def x(step: float) -> float:
-        return round(LEFT + (WIDTH - LEFT - 110) * step / steps, 1)
+        return round(LEFT + (RIGHT - LEFT) * step / steps, 1)
 
     def y(value: float) -> float:
-        return round((HEIGHT - BOTTOM) * (1 - value / top) + 6, 1)
+        low, high = DECADES
+        share = (math.log10(max(value, 10.0**low)) - low) / (high - low)
+        return round(BASE - (BASE - TOP) * share, 1)
 
-    parts = [_axes("step t", "largest |c − h|")]
-    for tick in range(5):
-        value = top * tick / 4
-        parts.append(f'<text x="{LEFT - 6}" y="{y(value) + 4}" class="e">{value:.2f}</text>')
+    parts = [
+        f'<path d="M{LEFT} {TOP}V{BASE}H{RIGHT}" class="axis"/>',
+        f'<text x="{(LEFT + RIGHT) / 2}" y="{BASE + 38}" class="m">step t</text>',
+        f'<text x="{LEFT - 44}" y="{TOP - 14}">largest |c − h|, and its bound, dashed</text>',
+    ]
+    for power in range(DECADES[0], DECADES[1] + 1):
+        at = y(10.0**power)
+        parts.append(f'<text x="{LEFT - 8}" y="{at + 4}" class="e">{10.0**power:g}</text>')
+        parts.append(f'<path d="M{LEFT} {at}H{RIGHT}" class="grid"/>')
     for tick in range(0, steps + 1, 20):
-        parts.append(f'<text x="{x(tick)}" y="{HEIGHT - BOTTOM + 22}" class="m">{tick}</text>')
-    for drift, colour in zip(drifts, COLOURS, strict=False):
+        parts.append(f'<text x="{x(tick)}" y="{BASE + 20}" class="m">{tick}</text>')
+    for drift, kind in zip(drifts, KINDS, strict=False):
         points = " ".join(f"{x(k + 1)},{y(v)}" for k, v in enumerate(drift.run))
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}"/>')
+        parts.append(f'<polyline points="{points}" class="{kind}"/>')
         line = y(drift.bound)
-        parts.append(
-            f'<line x1="{LEFT}" x2="{x(steps)}" y1="{line}" y2="{line}" stroke="{colour}" '
-            'stroke-dasharray="5 4"/>'
-        )
-        label = f"L = {drift.size}"
-        parts.append(f'<text x="{x(steps) + 6}" y="{line + 4}" fill="{colour}">{label}</text>')
-    return _svg(parts, "Measured difference of the two cells and its bound, dashed")
+        parts.append(f'<path d="M{LEFT} {line}H{RIGHT}" class="{kind} dashed"/>')
+        label = f"bound, L = {drift.size}"
+        parts.append(f'<text x="{RIGHT + 8}" y="{line + 4}" class="{kind}">{label}</text>')
+    return _svg(parts, BASE + 48, "Measured difference of the two cells and its bound, dashed")
 
 
 def timing_svg() -> str:
     """Return when each cell computes the gate that multiplies the state in step t."""
     parts = []
-    for step, when in ((110, "t − 1"), (330, "t")):
-        parts.append(f'<rect x="{step}" y="16" width="190" height="200" rx="6" class="box"/>')
-        parts.append(f'<text x="{step + 95}" y="36" class="m">step {when}</text>')
+    for left, when in ((70, "t − 1"), (300, "t")):
+        parts.append(f'<rect x="{left}" y="8" width="220" height="180" rx="6" class="box"/>')
+        parts.append(f'<text x="{left + 110}" y="28" class="m">step {when}</text>')
     rows = (
-        (80, "LSTM", 150, "o computed", "reads x[t−1], h[t−2]"),
-        (160, "GRU", 370, "r computed", "reads x[t], h[t−1]"),
+        (76, "LSTM", 96, "o[t−1] computed", "from x[t−1] and h[t−2]"),
+        (146, "GRU", 326, "r[t] computed", "from x[t] and h[t−1]"),
     )
     for height, cell, start, gate, reads in rows:
-        parts.append(f'<text x="20" y="{height + 4}">{cell}</text>')
-        parts.append(f'<circle cx="{start}" cy="{height}" r="6" fill="{COLOURS[0]}"/>')
-        parts.append(f'<text x="{start - 30}" y="{height - 14}">{gate}</text>')
-        parts.append(f'<text x="{start - 30}" y="{height + 26}" class="s">{reads}</text>')
-        parts.append(f'<circle cx="480" cy="{height}" r="6" fill="{COLOURS[1]}"/>')
-        parts.append(f'<line x1="{start + 6}" x2="474" y1="{height}" y2="{height}" stroke="#888"/>')
-        parts.append(f'<text x="492" y="{height + 4}">used in U(gate * state)</text>')
-    return _svg(parts, "The gate that multiplies the state in step t is one step old in the LSTM")
+        parts.append(f'<text x="12" y="{height + 4}">{cell}</text>')
+        parts.append(f'<path d="M{start} {height}H492" class="link"/>')
+        parts.append(f'<circle cx="{start}" cy="{height}" r="6" class="one"/>')
+        parts.append(f'<text x="{start - 6}" y="{height - 12}">{gate}</text>')
+        parts.append(f'<text x="{start - 6}" y="{height + 24}" class="s">{reads}</text>')
+        parts.append(f'<circle cx="492" cy="{height}" r="6" class="two"/>')
+        parts.append(f'<text x="528" y="{height - 2}">multiplies</text>')
+        parts.append(f'<text x="528" y="{height + 14}">the state in U</text>')
+    label = "The gate that multiplies the state in step t is one step old in the LSTM"
+    return _svg(parts, 196, label)
 
 
-def _axes(below: str, beside: str) -> str:
-    base = HEIGHT - BOTTOM + 6
-    return (
-        f'<path d="M{LEFT} 6V{base}H{WIDTH - 110}" fill="none" stroke="#444"/>'
-        f'<text x="{(WIDTH - 110) / 2}" y="{HEIGHT - 2}" class="m">{below}</text>'
-        f'<text x="{LEFT + 8}" y="14">{beside}</text>'
+STYLE = (
+    "svg{--ink:#222;--soft:#666;--box:#f6f6f2;--edge:#ccc;--grid:#e6e6e6;--one:#1b6ca8;"
+    "--two:#b5541c;--three:#3d7a3a}@media(prefers-color-scheme:dark){svg{--ink:#ddd;--soft:#a0a0a0;"
+    "--box:#262622;--edge:#555;--grid:#333;--one:#6db3e8;--two:#f09a63;--three:#86c783}}"
+    "text{font:12px system-ui,sans-serif;fill:var(--ink)}text.e{text-anchor:end}"
+    "text.m{text-anchor:middle}text.s{font-size:11px;fill:var(--soft)}"
+    ".box{fill:var(--box);stroke:var(--edge)}.axis{fill:none;stroke:var(--ink)}"
+    ".grid{stroke:var(--grid)}.link{stroke:var(--soft)}.dashed{stroke-dasharray:5 4}"
+    "polyline,path{fill:none}"
+)
+
+
+def _svg(parts: list[str], height: int, label: str) -> str:
+    coloured = "".join(
+        f".{kind}{{stroke:var(--{kind})}}circle.{kind},text.{kind}{{fill:var(--{kind});stroke:none}}"
+        for kind in KINDS
     )
-
-
-def _svg(parts: list[str], label: str) -> str:
-    style = (
-        "text{font:12px system-ui,sans-serif;fill:#222}.e{text-anchor:end}.m{text-anchor:middle}"
-        ".s{font-size:11px;fill:#666}.box{fill:#f6f6f2;stroke:#ccc}"
-    )
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-label="{label}"><style>{style}</style>{"".join(parts)}</svg>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
+        f'aria-label="{label}"><style>{STYLE}{coloured}</style>{"".join(parts)}</svg>'
     )

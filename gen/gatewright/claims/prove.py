@@ -15,8 +15,8 @@ from gatewright.claims.normal_form import NormalForm, TooLargeError, small_model
 from gatewright.claims.obligations import Obligation, inductive, lookahead, unrolled
 from gatewright.claims.polynomial import freeze, single
 from gatewright.claims.refute import certified, probe, square_matrices
-from gatewright.claims.residual import Names, residuals
-from gatewright.claims.show import latex, show
+from gatewright.claims.residual import names_of, residuals
+from gatewright.claims.show import show
 from gatewright.claims.state_maps import candidates
 from gatewright.claims.theory import Quality, Theory
 from gatewright.claims.verdict import Finding, Proved, Refuted, Undecided, Verdict
@@ -78,7 +78,7 @@ def _proved(
         for each in reversed(list(obligations))
         if each.role != "initial"
     }
-    names = Names(claim, world, form)
+    names = names_of(claim, world, form)
     conditions = sorted(
         f"{show(form, single(atom))} is finite and not 0" for atom in form.conditions
     )
@@ -88,8 +88,7 @@ def _proved(
         conditions=tuple(conditions),
         lookahead=lookahead(claim),
         normal_forms=tuple(
-            (each.what, show(form, dict(key), names.text), latex(form, dict(key), names.tex))
-            for key, each in reversed(kept.items())
+            (each.what, show(form, dict(key), names)) for key, each in reversed(kept.items())
         ),
         states={f"{alias}.{name}[t]": str(expr) for (alias, name), expr in claim.states.items()},
         size_to_test=small_model_bound(form),

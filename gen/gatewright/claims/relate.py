@@ -9,10 +9,15 @@ The space that is searched, all of it:
   a gate of the second cell      as it is, or 1
   the states of the first cell   a state of the second, 0, or a state times a gate
 
-Candidates are screened with numbers for one hidden unit; what agrees is proved as a claim. What is
-not proved differs at numbers, so "none" is about this space and nothing else.
+A relation is a choice of these such that one step of the first cell, from mapped states, ends in
+mapped states, whatever the states of the second cell were.
 
-Why one unit for screening: what differs there differs, and a scalar step takes microseconds.
+Every combination is accounted for. It is proved, as a claim; or excluded by exact numbers, at which
+enclosures of the two sides have no point in common, or because its values cannot be computed; or
+undecided, and then it is listed. So "none" is a proof that there is none in this space.
+
+Why one unit first: what differs there differs, and a scalar step takes microseconds; what does not
+is tried with two and three units, where matrices no longer commute with products.
 """
 
 from __future__ import annotations
@@ -20,22 +25,40 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
 from gatewright.claims.claim import Claim, Observed, Owned, Side
+from gatewright.claims.enclosures import Enclosure, apart
 from gatewright.claims.formulas import MeaningError
-from gatewright.claims.normal_form import TooLargeError
+from gatewright.claims.normal_form import NormalForm, TooLargeError
 from gatewright.claims.options import Option, options
 from gatewright.claims.prove import proof
+from gatewright.claims.runs import random_steps
 from gatewright.claims.scalar_model import ScalarModel
-from gatewright.claims.terms import IDENTITY
+from gatewright.claims.terms import IDENTITY, Terms
 from gatewright.claims.theory import Theory
+from gatewright.claims.translation import cell_values
 from gatewright.language.cell import Cell, Equation
 from gatewright.language.equation import parse
 from gatewright.language.expression import Expr, Number, names
 
-TOLERANCE = 1e-9
-MOST = 300  # candidates proved per pair
+MODELS = 3  # sets of numbers for one unit
+RUNS = 9  # sets of numbers for one, two and three units
+LISTED = 20
+Values = list[tuple[Option, Enclosure | None]]
+
+
+SPACE = (
+    "a gate of FIRST: its own formula, 0, 1, or a gate of SECOND or 1 minus it, of this step or "
+    "the next",
+    "the parameters of an equation: 0, or those of an equation of SECOND times 1, -1, 2 or 1/2; "
+    "those without a counterpart are 0",
+    "functions that are no gate's: as they are, or the identity",
+    "gates of SECOND: as they are, or one of them 1",
+    "each state of FIRST: a state of SECOND, 0, or a gate of the next step times a state; the "
+    "first state of SECOND stands in one of them",
+    "a relation: from any states of SECOND, one step of FIRST from the mapped states ends in them",
+)
 
 
 @dataclass(frozen=True)
@@ -56,11 +79,49 @@ class Relation:
 
 
 @dataclass(frozen=True)
+class Account:
+    """How many combinations there are, and how many were decided in which way.
+
+    `nodes` counts partial combinations that were looked at. The rest of `all` is undecided.
+    """
+
+    all: int = 0
+    proved: int = 0
+    excluded: int = 0
+    meaningless: int = 0
+    nodes: int = 0
+
+    def __add__(self, other: Account) -> Account:
+        return Account(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    @property
+    def undecided(self) -> int:
+        """How many combinations are neither proved nor excluded."""
+        return self.all - self.proved - self.excluded - self.meaningless
+
+
+@dataclass(frozen=True)
 class Related:
-    """The relations found, cheapest first, and how many combinations were looked at."""
+    """The relations found, cheapest first, and the account of the whole space.
+
+    `undecided` says, for the first few combinations that are neither proved nor excluded, what
+    they change. `left_out` says what is no part of the space for these two cells.
+    """
 
     relations: tuple[Relation, ...]
-    combinations: int
+    account: Account = Account()
+    undecided: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def combinations(self) -> int:
+        """How many partial combinations were looked at."""
+        return self.account.nodes
+
+    @property
+    def complete(self) -> bool:
+        """Whether every combination of the space is proved or excluded."""
+        return self.account.undecided == 0
 
 
 def relate(first: Cell, second: Cell, all_ways: bool = False) -> Related:
@@ -69,24 +130,40 @@ def relate(first: Cell, second: Cell, all_ways: bool = False) -> Related:
     Without `all_ways`, relations that need more than the cheapest by more than one are left out.
     """
     if first.inputs != second.inputs:
-        return Related((), 0)
+        return Related((), left_out=("everything: the cells read different inputs",))
     left, right = Side("first", first, {}), Side("second", second, {})
     found: list[Relation] = []
-    count = 0
+    account = Account()
+    undecided: list[str] = []
+    left_out: list[str] = []
     for fixed in _fixed_gates(second):
+        if _keeps_its_states(second, fixed):
+            left_out.append(f"{second.name}.{next(iter(fixed))} = 1: the states are kept")
+            continue
         search = _Search(left, right, fixed)
-        if search.models[0].frozen:
-            continue  # A cell that keeps its states is every cell that does.
-        for relation in search.relations():
-            found.append(relation)
-        count += search.count
+        found += search.relations()
+        account += search.account()
+        undecided += search.undecided
     found = sorted(dict.fromkeys(found), key=lambda each: (each.cost, each.changes))
     kept = [each for each in found if all_ways or each.cost <= found[0].cost + 1]
-    return Related(tuple(kept), count)
+    return Related(tuple(kept), account, tuple(undecided[:LISTED]), tuple(left_out))
 
 
 def _fixed_gates(cell: Cell) -> list[dict[str, float]]:
     return [{}, *({gate: 1.0} for gate in cell.gates)]
+
+
+def _keeps_its_states(cell: Cell, fixed: Mapping[str, float]) -> bool:
+    """Tell whether a cell with a gate fixed keeps its states: every cell that does becomes it."""
+    equations = tuple(
+        replace(each, expr=Number(fixed[each.target])) if each.target in fixed else each
+        for each in cell.equations
+    )
+    terms = Terms()
+    values = cell_values(terms, replace(cell, equations=equations))
+    form = NormalForm()
+    pairs = [(values[f"{s.name}'"], terms.variable(s.name)) for s in cell.states]
+    return all(not form.difference(after, before) for after, before in pairs)
 
 
 @dataclass(frozen=True)
@@ -102,23 +179,34 @@ class _Search:
 
     def __init__(self, left: Side, right: Side, fixed: Mapping[str, float]) -> None:
         self.left, self.right, self.fixed = left, right, fixed
-        self.models = [ScalarModel(right.cell, fixed, seed) for seed in (1, 2, 3)]
+        self.models = [ScalarModel(right.cell, fixed, seed) for seed in range(1, MODELS + 1)]
         gates = tuple(gate for gate in right.cell.gates if gate not in fixed)
         self.options = options(left.cell, right.cell, gates)
-        self.count = 0
+        self.undecided: list[str] = []
+        self.all = self.proved = self.excluded = self.meaningless = self.nodes = 0
+        # How many ways there are to choose for an equation and all after it.
+        self.ways = [1]
+        for equation in reversed(left.cell.equations):
+            self.ways.insert(0, self.ways[0] * len(self.options[equation.target]))
 
-    def relations(self) -> Iterator[Relation]:
-        proved = 0
+    def account(self) -> Account:
+        """Return how many combinations were decided in which way."""
+        return Account(self.all, self.proved, self.excluded, self.meaningless, self.nodes)
+
+    def relations(self) -> list[Relation]:
+        """Return what is proved; account for the rest."""
+        found = []
         for states in self._state_maps():
-            for chosen in self._agreeing(states):
-                if not all(self._agrees(each, states, chosen) for each in self.models[1:]):
+            self.all += self.ways[0]
+            for picked in self._agreeing(states):
+                if not all(self._agrees(each, states, picked) for each in self.models[1:]):
+                    self.excluded += 1
                     continue
-                if proved >= MOST:
-                    return
-                proved += 1
-                relation = self._proved(_Chosen(chosen, states))
+                relation = self._proved(_Chosen(picked, states))
                 if relation is not None:
-                    yield relation
+                    self.proved += 1
+                    found.append(relation)
+        return found
 
     def _state_maps(self) -> Iterator[dict[str, str]]:
         plain = [f"{state.name}[t]" for state in self.right.cell.states]
@@ -138,34 +226,36 @@ class _Search:
         free = self._free_values(before)
         yield from self._deeper(0, {}, {}, before, after, free)
 
-    def _free_values(self, before: Mapping[str, float]) -> dict[str, list[tuple[Option, float]]]:
+    def _free_values(self, before: Mapping[str, Enclosure]) -> dict[str, Values]:
         """Return the values of the equations that read no other equation, once for all."""
         cell = self.left.cell
         targets = {equation.target for equation in cell.equations}
-        found: dict[str, list[tuple[Option, float]]] = {}
+        found: dict[str, Values] = {}
         for equation in cell.equations:
             if not targets & set(names(equation.expr)):
                 found[equation.target] = self._values(equation, before, {})
         return found
 
     def _values(
-        self, equation: Equation, before: Mapping[str, float], values: Mapping[str, float]
-    ) -> list[tuple[Option, float]]:
+        self,
+        equation: Equation,
+        before: Mapping[str, Enclosure],
+        values: Mapping[str, Enclosure],
+    ) -> Values:
         model, cell = self.models[0], self.left.cell
-        pairs = [
+        return [
             (option, model.option(option, equation, cell, before, values))
             for option in self.options[equation.target]
         ]
-        return [(option, value) for option, value in pairs if value is not None]
 
     def _deeper(
         self,
         index: int,
-        values: dict[str, float],
+        values: dict[str, Enclosure],
         chosen: dict[str, Option],
-        before: Mapping[str, float],
-        after: Mapping[str, float],
-        free: Mapping[str, list[tuple[Option, float]]],
+        before: Mapping[str, Enclosure],
+        after: Mapping[str, Enclosure],
+        free: Mapping[str, Values],
     ) -> Iterator[dict[str, Option]]:
         equations = self.left.cell.equations
         if index == len(equations):
@@ -173,12 +263,14 @@ class _Search:
             return
         equation = equations[index]
         target = equation.target
+        wanted = after[target[:-1]] if target.endswith("'") else None
         known = free.get(target)
         for option, value in known if known is not None else self._values(equation, before, values):
-            self.count += 1
-            wanted = after[target[:-1]] if target.endswith("'") else value
-            # Written so that a number that is none agrees with nothing.
-            if not abs(value - wanted) <= TOLERANCE:
+            self.nodes += 1
+            if value is None:
+                continue  # Without a value there it stays undecided.
+            if wanted is not None and apart(value, wanted):
+                self.excluded += self.ways[index + 1]
                 continue
             values[target], chosen[target] = value, option
             yield from self._deeper(index + 1, values, chosen, before, after, free)
@@ -186,28 +278,35 @@ class _Search:
     def _agrees(
         self, model: ScalarModel, states: Mapping[str, str], chosen: Mapping[str, Option]
     ) -> bool:
+        """Tell whether a combination cannot be told from a relation at a model's numbers."""
         before = {name: model.mapped(text, -1) for name, text in states.items()}
-        values: dict[str, float] = {}
+        values: dict[str, Enclosure] = {}
         for equation in self.left.cell.equations:
             value = model.option(chosen[equation.target], equation, self.left.cell, before, values)
             if value is None:
-                return False
+                return True
             values[equation.target] = value
-        return all(
-            abs(values[f"{name}'"] - model.mapped(text, 0)) <= TOLERANCE
-            for name, text in states.items()
+        return not any(
+            apart(values[f"{name}'"], model.mapped(text, 0)) for name, text in states.items()
         )
 
     def _proved(self, chosen: _Chosen) -> Relation | None:
         claim = self._claim(chosen)
         try:
             found = proof(claim)
-        except (MeaningError, TooLargeError, ZeroDivisionError):
+        except (MeaningError, ZeroDivisionError):
+            self.meaningless += 1
             return None
-        if found is None:
+        except TooLargeError:
+            found = None
+        if found is None and random_steps(claim, RUNS).disagreed:
+            self.excluded += 1
             return None
         changes = [f"{self.right.cell.name}.{gate} = 1" for gate in self.fixed]
         changes += [o.text for o in chosen.options.values() if o.text]
+        if found is None:
+            self.undecided.append(", ".join(changes))
+            return None
         output = self.left.cell.output.removesuffix("'")
         emitted = chosen.states.get(output, "")
         same = self.right.cell.output.removesuffix("'")

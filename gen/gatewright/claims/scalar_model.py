@@ -1,4 +1,7 @@
-"""A cell with one hidden unit on random numbers: the quick screen of the search for relations.
+"""A cell with one hidden unit on random numbers: what rules candidates out in a search.
+
+Every value is an enclosure of the exact one, so a candidate whose value is apart from the wanted
+one is ruled out for good: the numbers are a counterexample to it.
 
 Why apart from `evaluate`: a search asks for single equations of one cell under ties not yet all
 chosen, a million times.
@@ -10,7 +13,18 @@ import random
 import re
 from collections.abc import Mapping
 
-from gatewright.claims.evaluate import NUMBERS
+from gatewright.claims.enclosures import (
+    Enclosure,
+    applied,
+    decimal,
+    exactly,
+    larger,
+    minus,
+    over,
+    plus,
+    smaller,
+    times,
+)
 from gatewright.claims.options import Option
 from gatewright.language.cell import Cell, Equation
 from gatewright.language.expression import Binary, Call, Expr, Name, Negate, Number
@@ -23,95 +37,95 @@ class ScalarModel:
 
     def __init__(self, cell: Cell, fixed: Mapping[str, float], seed: int) -> None:
         rng = random.Random(seed)
-        self.parameters = {p.name: rng.uniform(-2, 2) for p in cell.parameters}
-        self.constants = {c.name: c.value for c in cell.constants}
-        self.inputs = [{v.name: rng.uniform(-2, 2) for v in cell.inputs} for _ in range(3)]
-        states = {s.name: rng.uniform(-1, 1) for s in cell.states}
-        self.steps: list[dict[str, float]] = [states]
+        self.parameters = {p.name: exactly(rng.uniform(-2, 2)) for p in cell.parameters}
+        self.constants = {c.name: decimal(c.value) for c in cell.constants}
+        self.inputs = [{v.name: exactly(rng.uniform(-2, 2)) for v in cell.inputs} for _ in range(3)]
+        states = {s.name: exactly(rng.uniform(-1, 1)) for s in cell.states}
+        self.steps: list[dict[str, Enclosure]] = [states]
         for step in range(2):
             values = {**self.parameters, **self.constants, **self.inputs[step], **states}
             for equation in cell.equations:
                 known = fixed.get(equation.target)
-                found = _value(equation.expr, values, ()) if known is None else known
+                found = value_of(equation.expr, values) if known is None else exactly(known)
                 values[equation.target] = found
             states = {s.name: values[f"{s.name}'"] for s in cell.states}
             self.steps.append({**values, **states})
 
-        self.frozen = all(
-            abs(self.steps[0][s.name] - self.steps[1][s.name]) < 1e-12 for s in cell.states
-        )
-
-    def mapped(self, text: str, step: int) -> float:
+    def mapped(self, text: str, step: int) -> Enclosure:
         """Return a product such as `r[t+1] * h[t]` read at a step, -1 being the one before t."""
-        product = 1.0
+        product = exactly(1.0)
         for factor in text.split(" * "):
             match = _VALUE.fullmatch(factor)
-            product *= float(factor) if match is None else self._at(match, step)
+            value = exactly(float(factor)) if match is None else self._at(match, step)
+            product = times(product, value)
         return product
 
-    def _at(self, match: re.Match[str], step: int) -> float:
+    def _at(self, match: re.Match[str], step: int) -> Enclosure:
         shifted = step + (1 if match[2] else 0)
-        return self.steps[min(shifted + 1, len(self.steps) - 1)].get(match[1], float("nan"))
+        return self.steps[min(shifted + 1, len(self.steps) - 1)][match[1]]
 
     def option(
         self,
         option: Option,
         equation: Equation,
         cell: Cell,
-        states: Mapping[str, float],
-        values: Mapping[str, float],
-    ) -> float | None:
-        """Return what an equation of the first cell computes under an option, in step t."""
+        states: Mapping[str, Enclosure],
+        values: Mapping[str, Enclosure],
+    ) -> Enclosure | None:
+        """Return what an equation of the first cell computes under an option, in step t.
+
+        None where it has no value at these numbers, or none that can be enclosed.
+        """
         if option.tie:
             return self._tie(option.tie)
-        known = {c.name: c.value for c in cell.constants} | self.inputs[0] | dict(states)
+        known = {c.name: decimal(c.value) for c in cell.constants} | self.inputs[0] | dict(states)
         known |= values
         for name, text in option.parameters.items():
             sign, _, other = text.rpartition("second.")
             factor = {"": 1.0, "-": -1.0}.get(sign)
             if factor is None:
                 factor = float(sign.split(" ")[0])
-            known[name] = factor * self.parameters[other] if sign or "." in text else 0.0
+            given = sign or "." in text
+            known[name] = times(exactly(factor), self.parameters[other]) if given else exactly(0.0)
         try:
-            return _value(equation.expr, known, option.linear)
-        except (ZeroDivisionError, OverflowError, ValueError):
+            return value_of(equation.expr, known, option.linear)
+        except (ZeroDivisionError, OverflowError, ValueError, KeyError):
             return None
 
-    def _tie(self, text: str) -> float:
+    def _tie(self, text: str) -> Enclosure:
         complement = text.startswith("1 - ")
         bare = text.removeprefix("1 - ")
         match = _VALUE.fullmatch(bare)
-        value = float(bare) if match is None else self._at(match, 0)
-        return 1 - value if complement else value
+        value = exactly(float(bare)) if match is None else self._at(match, 0)
+        return minus(exactly(1.0), value) if complement else value
 
 
-def _value(expr: Expr, known: Mapping[str, float], linear: tuple[str, ...]) -> float:
+def value_of(expr: Expr, known: Mapping[str, Enclosure], linear: tuple[str, ...] = ()) -> Enclosure:
+    """Return what an equation of a cell with one unit computes; `linear` functions are left out."""
     match expr:
         case Number(value):
-            return value
+            return decimal(value)
         case Name(name):
             return known[name]
         case Negate(operand):
-            return -_value(operand, known, linear)
+            inner = value_of(operand, known, linear)
+            return (-inner[0], inner[1])
         case Call("max" | "min" as name, (left, right)):
-            one, other = _value(left, known, linear), _value(right, known, linear)
-            return max(one, other) if name == "max" else min(one, other)
+            one, other = value_of(left, known, linear), value_of(right, known, linear)
+            return larger(one, other) if name == "max" else smaller(one, other)
         case Call(name, (argument,)):
-            inner = _value(argument, known, linear)
-            return (
-                inner if name in linear else abs(inner) if name == "abs" else NUMBERS[name](inner)
-            )
+            inner = value_of(argument, known, linear)
+            return inner if name in linear else applied(name, inner)
+        case Binary("^", base, Number(power)):
+            inner = value_of(base, known, linear)
+            result = exactly(1.0)
+            if power != int(power):
+                raise ValueError("a power that is not whole has no enclosure")
+            for _ in range(abs(int(power))):
+                result = times(result, inner)
+            return result if power >= 0 else over(exactly(1.0), result)
         case Binary(operator, left, right):
-            one, other = _value(left, known, linear), _value(right, known, linear)
-            match operator:
-                case "+":
-                    return one + other
-                case "-":
-                    return one - other
-                case "/":
-                    return one / other
-                case "^":
-                    return float(one**other)
-                case _:
-                    return one * other
+            one, other = value_of(left, known, linear), value_of(right, known, linear)
+            combine = {"+": plus, "-": minus, "/": over}
+            return combine.get(operator, times)(one, other)
     raise TypeError(expr)

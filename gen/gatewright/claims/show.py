@@ -1,7 +1,7 @@
-"""Polynomial -> text or LaTeX: normal forms in the notation of the papers.
+"""Polynomial -> text: normal forms in the language of claims, so that they can be read back.
 
-`t` is the step of the proof; matrices stand left of what they are applied to, products of vectors
-are ⊙ in LaTeX and `*` in text.
+`t` is the step of the proof; matrices stand left of what they are applied to, `@`, and products of
+vectors are `*`.
 
 Why not SymPy's printer: it would sort and merge what the normal form keeps apart, such as a matrix
 applied to a product.
@@ -16,100 +16,81 @@ from gatewright.claims.atoms import Applied, Exponential, Mapped, Reciprocal, Va
 from gatewright.claims.normal_form import NormalForm
 from gatewright.claims.polynomial import Monomial, Number, Polynomial
 from gatewright.claims.terms import INVERSE
-from gatewright.language.alphabet import GREEK
-from gatewright.language.references import Reference, is_reference, read_reference
-
-_LETTERS = frozenset(GREEK.values())
-_FUNCTIONS = {"sigmoid": r"\sigma", "tanh": r"\tanh", "exp": r"\exp"}
 
 
 def show(form: NormalForm, poly: Polynomial, names: Mapping[int, str] | None = None) -> str:
-    """Write a polynomial as text; `names` are what atoms are called instead of written out."""
-    return _Writer(form, names or {}, False).poly(poly)
-
-
-def latex(form: NormalForm, poly: Polynomial, names: Mapping[int, str] | None = None) -> str:
-    """Write a polynomial as LaTeX."""
-    return _Writer(form, names or {}, True).poly(poly)
-
-
-def name_latex(name: str) -> str:
-    """Write a variable, matrix or function in LaTeX; the cell's name is left out."""
-    bare, step = name, ""
-    if is_reference(name):
-        reference = read_reference(name)
-        if isinstance(reference, Reference):
-            bare = reference.name
-            if reference.shift is not None:
-                step = f"t{reference.shift:+d}" if reference.shift else "t"
-        else:
-            owner, _, rest = name.partition(".")
-            bare, _, step = (rest or owner).rstrip("]").partition("[")
-    if bare.startswith("diag("):
-        return name_latex(bare[5:-1])
-    inverse = bare.endswith(INVERSE)
-    stem, *subscripts = bare.removesuffix(INVERSE).split("_")
-    text = f"\\{stem}" if stem in _LETTERS else stem
-    if len(stem) > 1 and stem not in _LETTERS:
-        text = rf"\mathrm{{{stem}}}"
-    below = ",".join([*(s for s in subscripts if s), *([step] if step else [])])
-    text += f"_{{{below}}}" if below else ""
-    return f"{text}^{{-1}}" if inverse else text
+    """Write a polynomial; `names` are what atoms are called instead of written out."""
+    return _Writer(form, names or {}).poly(poly)
 
 
 class _Writer:
-    """Writes polynomials of one normal form in one notation."""
+    """Writes polynomials of one normal form."""
 
-    def __init__(self, form: NormalForm, names: Mapping[int, str], tex: bool) -> None:
-        self.form, self.names, self.tex = form, names, tex
+    def __init__(self, form: NormalForm, names: Mapping[int, str]) -> None:
+        self.form, self.names = form, names
 
     def poly(self, poly: Polynomial) -> str:
         if not poly:
             return "0"
+        terms = sorted(poly.items(), key=lambda item: (len(item[0]), item[0]))
+        # A sum begins with what is added, if anything is.
+        first = next((k for k, (_, value) in enumerate(terms) if value > 0), 0)
         parts = []
-        for monomial, value in sorted(poly.items(), key=lambda item: (len(item[0]), item[0])):
+        for monomial, value in [terms[first], *terms[:first], *terms[first + 1 :]]:
             sign = "-" if value < 0 else "+"
             parts.append(f"{sign} {self.term(monomial, abs(value))}")
         text = " ".join(parts)
         return text[2:] if text.startswith("+ ") else "-" + text[2:]
 
     def term(self, monomial: Monomial, value: Number) -> str:
-        factors = [self.power(atom, exponent) for atom, exponent in monomial]
-        product = (r" \odot " if self.tex else " * ").join(factors)
-        if value == 1 and product:
-            return product
-        number = self.number(Fraction(value))
-        return f"{number}{' ' if self.tex else ' * '}{product}" if product else number
+        above = [self.power(atom, exponent) for atom, exponent in monomial if exponent > 0]
+        below = [self.power(atom, -exponent) for atom, exponent in monomial if exponent < 0]
+        number = Fraction(value)
+        if number != 1 or not above:
+            above.insert(0, str(number) if number.denominator == 1 else f"({number})")
+        text = " * ".join(above)
+        if not below:
+            return text
+        return f"{text} / {below[0] if len(below) == 1 else f'({self._times(below)})'}"
 
-    def number(self, value: Fraction) -> str:
-        if self.tex and value.denominator != 1:
-            return rf"\tfrac{{{value.numerator}}}{{{value.denominator}}}"
-        return str(value)
+    def _times(self, factors: list[str]) -> str:
+        return " * ".join(factors)
 
     def power(self, atom: int, exponent: Number) -> str:
+        found = self.form.atoms[atom]
+        if isinstance(found, Exponential) and exponent != 1:
+            return f"exp({self.poly({found.monomial: exponent})})"
         text = self.atom(atom)
         if exponent == 1:
             return text
-        return f"{text}^{{{exponent}}}" if self.tex else f"{text}^{exponent}"
+        return f"{text if _is_one_word(text) else f'({text})'}^{exponent}"
 
     def atom(self, atom: int) -> str:
         if atom in self.names:
             return self.names[atom]
         match self.form.atoms[atom]:
             case Variable(name):
-                return name_latex(name) if self.tex else name
+                return name
             case Applied(function, argument):
-                name = _FUNCTIONS.get(function) or name_latex(function) if self.tex else function
-                return f"{name}({self.poly(dict(argument))})"
+                return f"{function}({self.poly(dict(argument))})"
             case Exponential(monomial):
-                inner = self.poly({monomial: 1})
-                return f"e^{{{inner}}}" if self.tex else f"exp({inner})"
+                return f"exp({self.poly({monomial: 1})})"
             case Reciprocal(of):
-                inner = self.poly(dict(of))
-                return f"({inner})^{{-1}}" if self.tex else f"(1 / ({inner}))"
+                return f"(1 / ({self.poly(dict(of))}))"
             case Mapped(matrix, monomial):
                 inner = self.poly({monomial: 1})
-                plain = len(monomial) == 1 and monomial[0][1] == 1
-                if self.tex:
-                    return f"{name_latex(matrix)} {inner if plain else f'({inner})'}"
-                return f"{matrix} @ {inner if plain else f'({inner})'}"
+                one = len(monomial) == 1 and monomial[0][1] == 1
+                name = matrix.removesuffix(INVERSE)
+                name = name if name == matrix else f"inv({name})"
+                return f"{name} @ {inner if one and _is_one_word(inner) else f'({inner})'}"
+
+
+def _is_one_word(text: str) -> bool:
+    """Tell whether a text stands as one factor: a name, or a function of something."""
+    if text.endswith(")"):
+        depth = 0
+        for place, letter in enumerate(text):
+            depth += {"(": 1, ")": -1}.get(letter, 0)
+            if depth == 0 and letter == ")":
+                return place == len(text) - 1
+    return " " not in text

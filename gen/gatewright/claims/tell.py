@@ -11,8 +11,9 @@ from dataclasses import replace
 from fractions import Fraction
 
 from gatewright.claims.claim import Claim
+from gatewright.claims.gradients import gradients
 from gatewright.claims.theory import Theory
-from gatewright.claims.training import gradients, training
+from gatewright.claims.training import training
 from gatewright.claims.verdict import Counterexample, Proved, Refuted, Undecided, Verdict
 from gatewright.language.equation import parse
 
@@ -27,7 +28,7 @@ ASSUMES = {
 def tell(verdict: Verdict) -> str:
     """Return the whole finding as text."""
     claim = verdict.claim
-    lines = [f"{claim.name}: {verdict.word.upper()}", f"  {claim.statement}"]
+    lines = [f"{claim.name}: {verdict.word.upper()}", f"  {plain(claim.statement)}"]
     match verdict.finding:
         case Proved() as proved:
             lines += _proved(claim, proved)
@@ -53,23 +54,21 @@ def _proved(claim: Claim, proof: Proved) -> Iterator[str]:
         yield f"  the tie of {tie} looks {steps} step ahead: no cell computed in order can keep it"
     for rule, count in proof.rules:
         yield f"  used {count} times: {rule}" if count > 1 else f"  used once: {rule}"
-    for what, text, _ in proof.normal_forms:
+    for what, text in proof.normal_forms:
         yield f"  {what}"
         yield f"    both sides are {text}"
     for condition in proof.conditions:
         yield f"  provided that {condition}"
-    found = gradients(claim_with(claim, proof), proof.theory)
-    if not found.unshown:
-        yield f"  gradients: all {found.compared} are equal, by their normal forms"
-    else:
-        yield (
-            "  gradients: equal, as both sides are one function; the normal form shows "
-            f"{found.compared - len(found.unshown)} of {found.compared}"
-        )
+    yield f"  gradients: {gradients(claim_with(claim, proof), proof.theory)}"
     for remark in training(claim):
         yield f"  training: {remark}"
     if proof.size_to_test > 1:
         yield f"  a test by numbers would need {proof.size_to_test} hidden units to mean as much"
+
+
+def plain(text: str) -> str:
+    """Return a sentence without the backticks around its formulas."""
+    return text.replace("`", "")
 
 
 def claim_with(claim: Claim, proof: Proved) -> Claim:
@@ -92,11 +91,11 @@ def _refuted(claim: Claim, refuted: Refuted) -> Iterator[str]:
         yield "  with one hidden unit the two are equal, so a test with one would not see it"
     yield f"  {observed.text} at t = {example.step}: left {example.left}, right {example.right}"
     yield from (f"    {line}" for line in numbers(example))
-    for what, text, _ in refuted.residuals:
+    for (what, text), condition in zip(refuted.residuals, refuted.vanishes, strict=True):
         yield f"  {what}: one step from related states differs by"
         yield f"    {text}"
-    for condition in refuted.vanishes:
-        yield f"    {condition}"
+        if condition:
+            yield f"    {plain(condition)}"
 
 
 def numbers(example: Counterexample) -> Iterator[str]:

@@ -9,7 +9,7 @@ cells are compared after every name is gone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -129,6 +129,22 @@ class Terms:
             return self.zero
         return self._make("map", matrix, Fraction(0), argument)
 
+    def with_parts(self, term: Term, parts: tuple[Term, ...]) -> Term:
+        """Return what a term is with other parts."""
+        match term.kind:
+            case "add":
+                return self.add(*parts)
+            case "multiply":
+                return self.multiply(*parts)
+            case "divide":
+                return self.divide(*parts)
+            case "apply":
+                return self.apply(term.name, *parts)
+            case "map":
+                return self.map(term.name, *parts)
+            case _:
+                return term
+
     def maximum(self, left: Term, right: Term) -> Term:
         """Return max(left, right) as left + ramp(right - left).
 
@@ -159,6 +175,21 @@ def below(*roots: Term) -> list[Term]:
             stack.append((term, True))
             stack.extend((part, False) for part in reversed(term.parts))
     return found
+
+
+def rebuilt(
+    terms: Terms, root: Term, change: Callable[[Term, tuple[Term, ...]], Term | None]
+) -> Term:
+    """Return a term with parts exchanged, from the leaves up.
+
+    `change` gets a term and its new parts; None leaves it as it is, on the new parts.
+    """
+    found: dict[int, Term] = {}
+    for term in below(root):
+        parts = tuple(found[part.place] for part in term.parts)
+        new = change(term, parts)
+        found[term.place] = terms.with_parts(term, parts) if new is None else new
+    return found[root.place]
 
 
 def variables(terms: Iterable[Term]) -> frozenset[str]:

@@ -1,68 +1,19 @@
-"""Claim -> what equality means for gradients and for training: two verdicts of their own.
+"""Claim -> what keeps gradient descent on one cell from being gradient descent on the other.
 
-Gradients: reverse mode over both sides of every observed equation, compared by normal forms. Two
-sides that are one function have one gradient; where the normal form does not show it, the chain
-rule still does, and that is said.
+Gradient descent moves the parameters of the one cell; whether those of the other, by the parameter
+map, move along depends on the map. A factor k needs a learning rate k squared times as large; a
+parameter that stands for two, or a gate that is tied, is a constraint that training the other cell
+freely does not keep.
 
-Training: gradient descent moves the parameters of the one cell; whether those of the other, by the
-parameter map, move along depends on the map. A factor k needs a learning rate k squared times as
-large; a parameter that stands for two, or a gate that is tied, is a constraint that training the
-other cell freely does not keep.
+Why apart from gradients: two cells with equal gradients train alike only if the map between their
+parameters is one that a step of gradient descent keeps.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gatewright.claims.claim import Claim
-from gatewright.claims.differentiate import adjoints
 from gatewright.claims.formulas import exact
-from gatewright.claims.normal_form import NormalForm, TooLargeError
-from gatewright.claims.obligations import inductive
-from gatewright.claims.theory import Theory
-from gatewright.claims.translation import same_outers
 from gatewright.language.expression import Binary, Expr, Name, Negate, Number, names
-
-
-@dataclass(frozen=True)
-class Gradients:
-    """How many gradients were compared, and which the normal form does not show to be equal."""
-
-    compared: int
-    unshown: tuple[str, ...]
-
-
-def gradients(claim: Claim, theory: Theory) -> Gradients:
-    """Compare the gradients of both sides of what a proved claim observes, in a theory."""
-    world, obligations = inductive(claim)
-    terms = world.terms
-    form = NormalForm(theory, world.qualities)
-    compared = 0
-    unshown: list[str] = []
-    for index, each in enumerate(obligations):
-        if each.role != "observed":
-            continue
-        seed = terms.variable(f"ct{index}")
-        left = adjoints(terms, [(each.left, seed)])
-        right = adjoints(terms, [(each.right, seed)])
-        for name in sorted(left.variables.keys() | right.variables.keys()):
-            one = left.variables.get(name, terms.zero)
-            other = right.variables.get(name, terms.zero)
-            compared += 1
-            if name != f"ct{index}" and not _same(form, [(one, terms.one)], [(other, terms.one)]):
-                unshown.append(name)
-        for name in sorted(left.matrices.keys() | right.matrices.keys()):
-            compared += 1
-            if not _same(form, left.matrices.get(name, []), right.matrices.get(name, [])):
-                unshown.append(name)
-    return Gradients(compared, tuple(dict.fromkeys(unshown)))
-
-
-def _same(form: NormalForm, left: list, right: list) -> bool:  # type: ignore[type-arg]
-    try:
-        return same_outers(form, left, right)
-    except (TooLargeError, ZeroDivisionError):
-        return False
 
 
 def training(claim: Claim) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ class Proved:
     rules: tuple[tuple[str, int], ...]
     conditions: tuple[str, ...]
     lookahead: Mapping[str, int]
-    normal_forms: tuple[tuple[str, str, str], ...]  # what is equal, as text and as LaTeX
+    normal_forms: tuple[tuple[str, str], ...]  # what is equal, and its normal form
     states: Mapping[str, str]
     size_to_test: int
 
@@ -61,13 +61,15 @@ class Counterexample:
 class Refuted:
     """Where the two sides part, by how much, and when they would not.
 
-    `residuals` are (what, text, LaTeX) of the factored differences of one step.
+    `residuals` are pairs: what fails to hold, and by how much, factored, in one step from related
+    states. `vanishes` says of each when it would be zero, or nothing; formulas in it stand
+    between backticks.
     """
 
     step: int
     counterexample: Counterexample
     equal_with_one_unit: bool
-    residuals: tuple[tuple[str, str, str], ...]
+    residuals: tuple[tuple[str, str], ...]
     vanishes: tuple[str, ...]
 
 

@@ -20,14 +20,16 @@ from gatewright.cli.bench import bench
 from gatewright.cli.certify import certify
 from gatewright.cli.cuda import cuda
 from gatewright.cli.doctor import cache, doctor
+from gatewright.cli.example import example
 from gatewright.cli.export import export
 from gatewright.cli.generate import generate
 from gatewright.cli.grad import grad
 from gatewright.cli.memory import memory
 from gatewright.cli.output import print_json
+from gatewright.cli.overhead import overhead
 from gatewright.cli.prove import prove
 from gatewright.cli.relate import assume, relate
-from gatewright.cli.spec_commands import check, explain, fmt, new
+from gatewright.cli.spec_commands import check, explain, fmt, new, transform
 from gatewright.cli.verify import verify
 from gatewright.cli.view_commands import list_cells, show
 
@@ -43,10 +45,11 @@ def commands() -> None:
     """
 
 
-SPECS = (new, check, fmt, list_cells, show, generate, export, explain)
+SPECS = (new, check, fmt, transform, list_cells, show, generate, export, explain)
 CHECKS = (grad, verify, prove, relate, assume, certify)
-MACHINE = (bench, memory, cuda, cache, doctor)
-for command in (*SPECS, *CHECKS, *MACHINE):
+JOBS = (example, bench, overhead, memory)
+MACHINE = (cuda, cache, doctor)
+for command in (*SPECS, *CHECKS, *JOBS, *MACHINE):
     commands.add_command(command)
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gatewright.cli.output import print_json, table
+from gatewright.cli.output import print_json, require_folder, table
 from gatewright.cli.view_commands import load_with
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _check(options: Options) -> None:
     if options.earlier and options.explain:
         raise click.UsageError("--explain is about sizes, not about a result; leave out --from")
     for path in (options.output, options.plot):
-        _require_folder(path)
+        require_folder(path)
     output = options.output
     if output is not None and output.exists() and not (options.resume or options.force):
         raise click.UsageError(f"{output} exists; --resume continues it, --force begins it anew")
@@ -234,13 +234,6 @@ def _read_all(cells: Sequence[str], options: Options) -> Report:
         if (not cells or row.cell in cells) and options.task in (None, row.task)
     )
     return dataclasses.replace(merged, rows=rows)
-
-
-def _require_folder(path: Path | None) -> None:
-    from gatewright.emit.write import OutputError
-
-    if path is not None and not path.parent.is_dir():
-        raise OutputError(f"there is no folder {path.parent}")
 
 
 def _write_result(report: Report, output: Path | None) -> None:

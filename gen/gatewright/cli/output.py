@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -48,6 +49,14 @@ def coloured(text: str, style: str | None = None) -> str:
     if not wanted or os.environ.get("NO_COLOR"):
         return text
     return click.style(text, fg=style or STYLES.get(text))
+
+
+def require_folder(path: Path | None) -> None:
+    """Raise OutputError before work is done for a file that could not be written afterwards."""
+    from gatewright.emit.write import OutputError
+
+    if path is not None and not path.parent.is_dir():
+        raise OutputError(f"there is no folder {path.parent}")
 
 
 def note(text: str) -> None:

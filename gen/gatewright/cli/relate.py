@@ -10,7 +10,7 @@ import click
 from gatewright.cli.output import note, print_json
 
 if TYPE_CHECKING:
-    from gatewright.claims.relate import Relation
+    from gatewright.claims.relate import Related, Relation
 
 
 @click.command()
@@ -22,45 +22,88 @@ def relate(first: str, second: str | None, all_ways: bool, as_json: bool) -> int
     """Find the ties, constants, functions, weights and state maps that turn FIRST into SECOND.
 
     Without SECOND, relate FIRST to every cell of the catalogue, in both directions. Each relation
-    is proved. Exit code 0: one was found; 1: none is in the space that was searched, which is all
-    of: gates given by weights (times 1, -1, 2 or 1/2, or 0) or tied (to 0, 1, a gate or its
-    complement, of the same or the next step), functions left out, one gate of SECOND fixed at 1.
+    is proved, and every other combination of the space is excluded by exact numbers; the output
+    states the space. Exit code 0: one was found; 1: there is none in the space; 4: none was found,
+    and some combinations are undecided.
     """
+    from gatewright.claims.relate import SPACE
     from gatewright.claims.relate import relate as find
     from gatewright.language import catalogue
 
     cell = catalogue.load(first)
     others = [second] if second else [n for n in catalogue.names() if n != cell.name]
     found: list[Relation] = []
-    combinations = 0
+    searched: list[tuple[str, str, Related]] = []
     began = time.perf_counter()
     for name in others:
         other = catalogue.load(name)
         note(f"{cell.identifier} and {other.identifier}")
         for one, two in ((cell, other),) if second else ((cell, other), (other, cell)):
             related = find(one, two, all_ways)
-            combinations += related.combinations
+            searched.append((one.identifier, two.identifier, related))
             found += related.relations if all_ways or second else related.relations[:1]
     seconds = time.perf_counter() - began
     if as_json:
-        listed = [
-            {
-                "first": r.first,
-                "second": r.second,
-                "changes": r.changes,
-                "states": r.states,
-                "output": r.output,
-                "theory": str(r.theory),
-                "lookahead": r.lookahead,
-            }
-            for r in found
-        ]
-        print_json(relations=listed, combinations=combinations)
+        print_json(
+            relations=[_plain(relation) for relation in found],
+            combinations=sum(related.combinations for _, _, related in searched),
+            space=list(SPACE),
+            searched=[_accounted(*each) for each in searched],
+        )
     else:
         for relation in found:
             click.echo(_told(relation))
-        click.echo(f"{len(found)} found among {combinations} combinations in {seconds:.1f} s")
-    return 0 if found else 1
+        click.echo(_summary(found, [related for _, _, related in searched], seconds))
+    undecided = any(not related.complete for _, _, related in searched)
+    return 0 if found else 4 if undecided else 1
+
+
+def _plain(relation: Relation) -> dict[str, object]:
+    return {
+        "first": relation.first,
+        "second": relation.second,
+        "changes": relation.changes,
+        "states": relation.states,
+        "output": relation.output,
+        "theory": str(relation.theory),
+        "lookahead": relation.lookahead,
+    }
+
+
+def _accounted(first: str, second: str, related: Related) -> dict[str, object]:
+    account = related.account
+    return {
+        "first": first,
+        "second": second,
+        "combinations": account.all,
+        "proved": account.proved,
+        "excluded": account.excluded,
+        "meaningless": account.meaningless,
+        "undecided": account.undecided,
+        "undecided_listed": related.undecided,
+        "left_out": related.left_out,
+    }
+
+
+def _summary(found: list[Relation], searched: list[Related], seconds: float) -> str:
+    from gatewright.claims.relate import SPACE, Account
+
+    account = sum((related.account for related in searched), Account())
+    lines = [
+        f"{len(found)} found among {account.all} combinations in {seconds:.1f} s: "
+        f"{account.proved} proved, {account.excluded} excluded by exact numbers, "
+        f"{account.meaningless} without a meaning, {account.undecided} undecided"
+    ]
+    for related in searched:
+        lines += [f"  undecided: {each}" for each in related.undecided]
+        lines += [f"  not searched: {each}" for each in related.left_out]
+    if not found:
+        sure = (
+            "it is undecided whether one is" if account.undecided else "there is proved to be none"
+        )
+        lines.append(f"{sure} in this space:")
+        lines += [f"  {each}" for each in SPACE]
+    return "\n".join(lines)
 
 
 def _told(relation: Relation) -> str:
@@ -81,9 +124,9 @@ def _told(relation: Relation) -> str:
 def assume(claim: str, largest: int, as_json: bool) -> int:
     """Find all minimal sets of extra assumptions under which CLAIM is proved.
 
-    What may be assumed: a gate is 1, 0 or constant; a recurrent parameter is 0 or diagonal; and
-    what the claim lists under `candidates:`. Exit code 0: a set was found; 1: none; 4: none, and
-    some sets were neither proved nor refuted.
+    What may be assumed: a gate is 1, 0 or constant; a parameter is 0; a recurrent matrix is
+    diagonal; and what the claim lists under `candidates:`. Exit code 0: a set was found; 1:
+    none; 4: none, and some sets were neither proved nor refuted.
     """
     from gatewright.claims.assume import abduce
     from gatewright.claims.library import claims_named
@@ -96,7 +139,11 @@ def assume(claim: str, largest: int, as_json: bool) -> int:
         print_json(
             claim=chosen.name,
             sufficient=[
-                {"assumptions": each.assumptions, "theory": str(each.theory)}
+                {
+                    "assumptions": each.assumptions,
+                    "theory": str(each.theory),
+                    "at_rest": each.at_rest,
+                }
                 for each in found.sufficient
             ],
             tried=found.tried,
@@ -107,7 +154,8 @@ def assume(claim: str, largest: int, as_json: bool) -> int:
         click.echo(f"{chosen.name}: {chosen.statement}")
         for each in found.sufficient:
             what = "; ".join(each.assumptions) or "nothing more"
-            click.echo(f"  proved in {each.theory}, assuming: {what}")
+            why = " (all states stay 0)" if each.at_rest else ""
+            click.echo(f"  proved in {each.theory}, assuming: {what}{why}")
         click.echo(
             f"{len(found.sufficient)} minimal sets of at most {largest}; {found.tried} tried, "
             f"{found.refuted} refuted by numbers, {len(found.undecided)} undecided"

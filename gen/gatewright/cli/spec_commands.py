@@ -1,4 +1,4 @@
-"""Commands on spec files alone: new, check, fmt, explain."""
+"""Commands on spec files alone: new, check, fmt, transform, explain."""
 
 from __future__ import annotations
 
@@ -103,6 +103,32 @@ def fmt(specs: tuple[str, ...], only_check: bool, with_diff: bool) -> int:
             write_one(path, text)
             click.echo(f"{path}: formatted")
     return 1 if changed and (only_check or with_diff) else 0
+
+
+@click.command()
+@click.argument("cell")
+@click.option("--projected", is_flag=True, help="Project the state of the output: `proj_size`.")
+@click.option("--zoneout", "states", multiple=True, metavar="STATE", help="Zone out a state.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def transform(cell: str, projected: bool, states: tuple[str, ...], as_json: bool) -> None:
+    """Print CELL with a projection, zoneout or both as a full spec of its own.
+
+    `gatewright transform lstm --projected > lstm_projected.yaml` makes a cell to use by that path.
+    """
+    from gatewright.language import catalogue, transforms
+    from gatewright.language.format import write_spec
+
+    if not (projected or states):
+        raise click.UsageError("say what is to change: --projected, --zoneout STATE, or both")
+    made = catalogue.load(cell)
+    if projected:
+        made = transforms.projected(made)
+    if states:
+        made = transforms.zoneout(made, states)
+    if as_json:
+        print_json(cell=made.identifier, text=write_spec(made))
+    else:
+        click.echo(write_spec(made), nl=False)
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""Command on emitted Programs: verify."""
+"""Command on emitted Programs and generated files: verify."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from gatewright.cli.spec_commands import spec_files
 @click.option("--all", "everything", is_flag=True, help="Verify every cell of the catalogue.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def verify(cells: tuple[str, ...], everything: bool, as_json: bool) -> int:
-    """Prove that the Programs of CELLS, forward and reverse, compute what the cells say.
+    """Prove that what is generated for CELLS computes what the cells say.
 
-    For all sizes and all numbers, over the reals: rounding is what `gatewright grad` measures. Exit
-    code 0: proved; 1: refuted by numbers; 4: neither.
+    Proved are the Programs, forward and reverse; the functions they call, their derivatives and
+    stable forms; and the text of the generated file of each target. For all sizes and all numbers,
+    over the reals: rounding is what `gatewright grad` measures. Exit code 0: proved; 1: refuted by
+    numbers; 4: neither.
     """
-    from gatewright.claims.translation import verified
     from gatewright.language import catalogue
-    from gatewright.program.compile import compile_cell
+    from gatewright.verify.whole import whole
 
     if everything == bool(cells):
         raise click.UsageError("name the cells to verify, or give --all")
@@ -30,28 +31,36 @@ def verify(cells: tuple[str, ...], everything: bool, as_json: bool) -> int:
     for name in spec_files(()) if everything else cells:
         for choices in catalogue.variants(catalogue.read_spec(name)):
             cell = catalogue.load(name, choices=choices)
-            programs = compile_cell(cell)
             began = time.perf_counter()
-            found.append((cell.identifier, verified(programs), time.perf_counter() - began))
-    words = ["fail" if f.broken else "inconclusive" if f.undecided else "pass" for _, f, _ in found]
+            found.append((whole(cell), time.perf_counter() - began))
+    words = [each.word for each, _ in found]
     if as_json:
         listed = [
             {
-                "cell": name,
-                "verdict": word,
-                "identities": f.count,
-                "theory": str(f.theory),
-                "broken": f.broken,
-                "undecided": f.undecided,
+                "cell": each.cell,
+                "verdict": each.word,
+                "identities": each.parts["programs"].count,
+                "theory": str(each.parts["programs"].theory),
+                "functions": list(each.functions),
+                "proved": {name: part.count for name, part in each.parts.items()},
+                "broken": each.broken,
+                "undecided": each.undecided,
                 "milliseconds": round(1000 * seconds, 3),
             }
-            for (name, f, seconds), word in zip(found, words, strict=True)
+            for each, seconds in found
         ]
         print_json(cells=listed)
     else:
-        rows = []
-        for (name, f, seconds), word in zip(found, words, strict=True):
-            what = "; ".join((*f.broken, *f.undecided)) or f"{f.count} identities in {f.theory}"
-            rows.append((name, coloured(word), what, f"{1000 * seconds:.1f} ms"))
+        rows = [
+            (
+                each.cell,
+                coloured(each.word),
+                "; ".join((*each.broken, *each.undecided)) or each.summary,
+                f"{1000 * seconds:.1f} ms",
+            )
+            for each, seconds in found
+        ]
         click.echo(table(("cell", "verdict", "what", "time"), rows))
+        total = sum(part.count for each, _ in found for part in each.parts.values())
+        click.echo(f"{words.count('pass')} of {len(words)} cells proved, {total} identities")
     return 1 if "fail" in words else 4 if "inconclusive" in words else 0

@@ -215,6 +215,10 @@ E0505 two specs for one generated file
     must not come to the same name.
 E0505 two cells or claims of one name
     Files are named by their cell, so two specs cannot be generated into one folder under one name.
+E0506 a transform that does not fit the cell
+    A transform changes a cell that has what it works on: a projection needs a state that is read by
+    matrix products alone, zoneout the states that it is given.
+    > gatewright transform gru --projected
 E0601 an unknown name in a claim
     A claim names values by their cell, as in `gru.r[t]`, parameters as in `gru.W_r`, and what it
     holds for all of by what is declared under `for_all:`.

@@ -21,9 +21,11 @@ from gatewright.language.expression import (
 from gatewright.language.functions import FUNCTIONS
 from gatewright.language.notation import (
     GREEK_LETTERS,
+    CellNaming,
+    Naming,
     is_elementwise,
     number_parts,
-    symbol,
+    taken_apart,
 )
 
 
@@ -38,15 +40,22 @@ def cell_latex(cell: Cell, time: bool = True) -> str:
 
 def equation_latex(equation: Equation, cell: Cell, time: bool = True) -> str:
     """Return one equation of a cell; `time` writes `c_t` where the spec has `c'`."""
-    return f"{name_latex(equation.target, cell, time)} = {_latex(equation.expr, cell, time)}"
+    naming = CellNaming(cell, time)
+    return f"{name_latex(equation.target, naming)} = {expression_latex(equation.expr, naming)}"
 
 
-def name_latex(name: str, cell: Cell, time: bool = True) -> str:
-    """Return a name of a cell with its subscripts, and its step or prime."""
-    parts = symbol(name, cell, time)
+def name_latex(name: str, naming: Naming) -> str:
+    """Return a name with its subscripts, its step or prime, and what stands above it."""
+    parts = naming.symbol(name)
     below = [_word(part) for part in parts.subscripts]
     below += [parts.when] if parts.when else []
-    return _word(parts.stem) + (f"_{{{','.join(below)}}}" if below else "") + "'" * parts.prime
+    above = rf"^{{\mathrm{{{_escaped(parts.above)}}}}}" if parts.above else ""
+    text = _word(parts.stem) + (f"_{{{','.join(below)}}}" if below else "")
+    return text + above + "'" * parts.prime
+
+
+def _escaped(text: str) -> str:
+    return text.replace("_", r"\_")
 
 
 def _word(text: str) -> str:
@@ -55,38 +64,41 @@ def _word(text: str) -> str:
     return text if len(text) == 1 or text.isdigit() else f"\\mathrm{{{text}}}"
 
 
-def _latex(expr: Expr, cell: Cell, time: bool) -> str:
+def expression_latex(expr: Expr, naming: Naming) -> str:
+    """Return an expression, its names as `naming` has them."""
     match expr:
         case Number(value):
             mantissa, power = number_parts(number_text(value))
             return f"{mantissa} \\times 10^{{{power}}}" if power else mantissa
         case Name(name):
-            return name_latex(name, cell, time)
+            return name_latex(name, naming)
         case Call():
-            return _call(expr, cell, time)
+            return _call(expr, naming)
         case Negate(operand):
-            return f"-{_wrapped(operand, 4, cell, time)}"
+            return f"-{_wrapped(operand, 4, naming)}"
         case Binary("/", left, right):
-            return f"\\frac{{{_latex(left, cell, time)}}}{{{_latex(right, cell, time)}}}"
+            return (
+                f"\\frac{{{expression_latex(left, naming)}}}{{{expression_latex(right, naming)}}}"
+            )
         case Binary("^", left, right):
-            base = _wrapped(left, 9, cell, time)
-            return f"{{{base}}}^{{{_latex(right, cell, time)}}}"
+            base = _wrapped(left, 9, naming)
+            return f"{{{base}}}^{{{expression_latex(right, naming)}}}"
         case Binary(operator, left, right):
             level = PRECEDENCE[operator]
             sign = f" {operator} "
             if operator == "@":
                 sign = " "
             elif operator == "*":
-                sign = r" \odot " if is_elementwise(expr, cell) else r" \, "
-            first = _wrapped(left, level, cell, time)
-            second = _wrapped(right, level + 1, cell, time)
+                sign = r" \odot " if is_elementwise(expr, naming) else r" \, "
+            first = _wrapped(left, level, naming)
+            second = _wrapped(right, level + 1, naming)
             if second.startswith("-"):
                 second = f"\\left({second}\\right)"
             return f"{first}{sign}{second}"
 
 
-def _wrapped(expr: Expr, level: int, cell: Cell, time: bool) -> str:
-    text = _latex(expr, cell, time)
+def _wrapped(expr: Expr, level: int, naming: Naming) -> str:
+    text = expression_latex(expr, naming)
     fraction = isinstance(expr, Binary) and expr.operator == "/" and level < 9
     call = isinstance(expr, Call) and level == 9
     if (precedence(expr) >= level or fraction) and not call:
@@ -94,12 +106,19 @@ def _wrapped(expr: Expr, level: int, cell: Cell, time: bool) -> str:
     return f"\\left({text}\\right)"
 
 
-def _call(expr: Call, cell: Cell, time: bool) -> str:
-    arguments = ", ".join(_latex(argument, cell, time) for argument in expr.arguments)
+def _call(expr: Call, naming: Naming) -> str:
+    arguments = ", ".join(expression_latex(argument, naming) for argument in expr.arguments)
     if expr.function == "abs":
         return f"\\left|{arguments}\\right|"
     if expr.function == "sqrt":
         return f"\\sqrt{{{arguments}}}"
     row = FUNCTIONS.get(expr.function)
-    symbol_text = row.latex if row and row.latex else _word(expr.function).replace("_", r"\_")
+    symbol_text = row.latex if row and row.latex else _function(expr.function)
     return f"{symbol_text}\\left({arguments}\\right)"
+
+
+def _function(name: str) -> str:
+    stem, subscripts = taken_apart(name)
+    if stem not in GREEK_LETTERS:
+        return _escaped(_word(name))
+    return _word(stem) + (f"_{{{','.join(subscripts)}}}" if subscripts else "")

@@ -1,15 +1,19 @@
-"""Cell -> Symbol: how names and products are written in mathematics, for LaTeX and MathML alike.
+"""Names -> Symbols: how names and products are written in mathematics, for LaTeX and MathML alike.
 
 `W_i` has a subscript, `alpha` is α, inputs and gates carry the step `t`, a state is read at `t - 1`
 and its next value stands at `t`.
 
 Why the step and not the author's prime: papers print `c_t` and `c_{t-1}`, and the prime already
 means a derivative to many readers. Both printers offer either.
+
+Why a Naming: equations of a cell and formulas of a claim are written by the same printers, but what
+a name means is another in each.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from gatewright.language.alphabet import GREEK
 from gatewright.language.cell import Cell
@@ -20,49 +24,77 @@ GREEK_LETTERS = {english: letter for letter, english in GREEK.items() if letter 
 
 @dataclass(frozen=True)
 class Symbol:
-    """A name taken apart. `when` is "t", "t-1" or empty."""
+    """A name taken apart. `when` is a step such as "t" or "t-1", or empty; so is `above`."""
 
     stem: str
     subscripts: tuple[str, ...]
     when: str
-    prime: bool
+    prime: bool = False
+    above: str = ""
 
 
-def symbol(name: str, cell: Cell, time: bool) -> Symbol:
-    """Take a name of a cell apart; `time` asks for the step in place of the prime."""
-    bare = name.removesuffix("'")
-    stem, *subscripts = bare.split("_")
-    parameters = {each.name for each in cell.parameters}
-    parameters |= {each.name for each in cell.constants}
-    when = ""
-    if time and bare not in parameters:
-        previous = not name.endswith("'") and any(bare == state.name for state in cell.states)
-        when = "t-1" if previous else "t"
-    return Symbol(
-        stem, tuple(part for part in subscripts if part), when, name.endswith("'") and not time
-    )
+class Naming(Protocol):
+    """What the names of an expression mean to a printer."""
+
+    def symbol(self, name: str) -> Symbol:
+        """Take a name apart."""
+
+    def is_vector_name(self, name: str) -> bool:
+        """Tell whether a name stands for something with a dimension."""
 
 
-def is_vector(expr: Expr, cell: Cell) -> bool:
-    """Tell whether an expression of a cell has a dimension."""
+@dataclass(frozen=True)
+class CellNaming:
+    """Names inside a cell; `time` asks for the step in place of the prime."""
+
+    cell: Cell
+    time: bool = True
+
+    def symbol(self, name: str) -> Symbol:
+        """Take a name of the cell apart."""
+        bare = name.removesuffix("'")
+        parameters = {each.name for each in self.cell.parameters}
+        parameters |= {each.name for each in self.cell.constants}
+        when = ""
+        if self.time and bare not in parameters:
+            state = any(bare == each.name for each in self.cell.states)
+            when = "t-1" if state and not name.endswith("'") else "t"
+        return Symbol(*taken_apart(bare), when, name.endswith("'") and not self.time)
+
+    def is_vector_name(self, name: str) -> bool:
+        """Tell whether a name of the cell has a dimension."""
+        return bool(self.cell.shape_of(name))
+
+
+def taken_apart(name: str) -> tuple[str, tuple[str, ...]]:
+    """Split a name into its stem and subscripts: `W_i`, and `phi2` if the stem is Greek."""
+    stem, *subscripts = name.split("_")
+    letter = stem.rstrip("0123456789")
+    if letter != stem and letter in GREEK_LETTERS:
+        stem, subscripts = letter, [stem[len(letter) :], *subscripts]
+    return stem, tuple(part for part in subscripts if part)
+
+
+def is_vector(expr: Expr, naming: Naming) -> bool:
+    """Tell whether an expression has a dimension."""
     match expr:
         case Name(name):
-            return bool(cell.shape_of(name))
+            return naming.is_vector_name(name)
         case Binary("@"):
             return True
         case Binary(_, left, right):
-            return is_vector(left, cell) or is_vector(right, cell)
+            return is_vector(left, naming) or is_vector(right, naming)
         case Negate(operand):
-            return is_vector(operand, cell)
+            return is_vector(operand, naming)
         case Call(_, arguments):
-            return any(is_vector(argument, cell) for argument in arguments)
+            return any(is_vector(argument, naming) for argument in arguments)
         case _:
             return False
 
 
-def is_elementwise(expr: Binary, cell: Cell) -> bool:
+def is_elementwise(expr: Binary, naming: Naming) -> bool:
     """Tell whether a product is one of two vectors, which papers write with ⊙."""
-    return is_vector(expr.left, cell) and is_vector(expr.right, cell)
+    return is_vector(expr.left, naming) and is_vector(expr.right, naming)
 
 
 def number_parts(text: str) -> tuple[str, str]:

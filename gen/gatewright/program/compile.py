@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from gatewright.language.cell import Cell, Variable
 from gatewright.program.ir import Argument, Program, Role
 from gatewright.program.lower import lower, python_name
+from gatewright.program.options import GRADIENT, ReverseOptions
 from gatewright.program.schedule import scheduled
 from gatewright.program.vjp import vjp
 
@@ -29,10 +30,10 @@ class Programs:
     reverse: Program
 
 
-def compile_cell(cell: Cell) -> Programs:
-    """Return the forward and reverse Programs of a cell."""
+def compile_cell(cell: Cell, options: ReverseOptions = GRADIENT) -> Programs:
+    """Return the forward and reverse Programs of a cell; `options` are those of the reverse."""
     forward = forward_program(cell)
-    reverse = vjp(forward)
+    reverse = vjp(forward, options)
     return Programs(cell, saving(forward, reverse), reverse)
 
 

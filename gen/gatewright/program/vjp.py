@@ -3,7 +3,8 @@
 Given cotangents of the next states (`ct_h_next`) and of the output (`ct_y`), the reverse computes
 the adjoint of every value (`d_i`, and `d_a_i` for the argument of a call) and with them the
 cotangents of states and inputs and the gradients of parameters. Weight gradients become `outers`,
-so that they can be summed over time and batch at once.
+so that they can be summed over time and batch at once. `ReverseOptions` ask for more: a cotangent
+of every state at every step (`ct_every_c`), or bounds on what one step hands to the step before.
 
 Why over the author's named equations and not by differentiating the composed formula: reverse mode
 over named values needs the fewest operations, keeps readable names, and never rewrites a stable
@@ -26,13 +27,19 @@ from gatewright.program.ir import (
     Role,
     Statement,
 )
+from gatewright.program.options import GRADIENT, ReverseOptions
 from gatewright.program.rules import ZERO, add, derivative_factors, divide, multiply, partial
 from gatewright.program.schedule import merged_outers, scheduled
 
 
-def vjp(forward: Program) -> Program:
+def every(state: str) -> str:
+    """Return the name of the cotangent of a state at every step."""
+    return f"ct_every_{state}"
+
+
+def vjp(forward: Program, options: ReverseOptions = GRADIENT) -> Program:
     """Return the reverse Program of a forward Program."""
-    reverse = _Reverse(forward)
+    reverse = _Reverse(forward, options)
     for statement in reversed(list(forward.statements())):
         reverse.statement(statement)
     return reverse.program()
@@ -43,6 +50,7 @@ class _Reverse:
     """Contributions gathered and statements made so far, walking one Program backwards."""
 
     forward: Program
+    options: ReverseOptions
     sums: dict[str, Expr] = field(default_factory=dict)
     pulled: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     uses: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
@@ -63,6 +71,9 @@ class _Reverse:
         for state, end in self.states.items():
             self.cotangents[f"ct_{state}_next"] = self.dims[state]
             self._contribute(end, Name(f"ct_{state}_next"))
+            if self.options.every_state and end != program.results[0]:
+                self.cotangents[every(state)] = self.dims[state]
+                self._contribute(end, Name(every(state)))
         self.dims |= self.cotangents
 
     def statement(self, statement: Statement) -> None:
@@ -85,12 +96,12 @@ class _Reverse:
         self.statements.append(Assign(Variable(name, dims), expr, self.note))
         return Name(name)
 
-    def _adjoint(self, name: str) -> Name | None:
+    def _adjoint(self, name: str, wish: str = "") -> Name | None:
         """Return the name that holds the adjoint of a value, defining it if it is a sum."""
-        dims = self.dims[name]
+        dims, wish = self.dims[name], wish or f"d_{name}"
         total = self.sums.pop(name, ZERO)
         if pulled := self.pulled.pop(name, None):
-            target = f"d_{name}" if total == ZERO else f"d_{name}_products"
+            target = wish if total == ZERO else f"{wish}_products"
             weights, operands = zip(*pulled, strict=True)
             self.dims[target] = dims
             self.statements.append(
@@ -99,7 +110,7 @@ class _Reverse:
             total = add(Name(target), total)
         if total == ZERO:
             return None
-        return total if isinstance(total, Name) else self._define(f"d_{name}", total, dims)
+        return total if isinstance(total, Name) else self._define(wish, total, dims)
 
     def _product(self, target: Variable, weight: str, operand: str) -> None:
         adjoint = self._adjoint(target.name)
@@ -153,7 +164,7 @@ class _Reverse:
     def program(self) -> Program:
         forward = self.forward
         self.note = "what the step began with"
-        carried = tuple((f"ct_{state}_next", self._result(state)) for state in self.states)
+        carried = tuple((f"ct_{state}_next", self._carried(state)) for state in self.states)
         inputs = tuple(self._result(variable.name) for variable in forward.roles(Role.INPUT))
         outers = self._outers()
         defined = {target.name for item in self.statements for target in item.targets}
@@ -167,6 +178,17 @@ class _Reverse:
             carried=carried,
             results=(*(end for _, end in carried), *inputs, *gradients),
         )
+
+    def _carried(self, state: str) -> str:
+        """Return the name of what the step before gets, within bounds if there are some."""
+        clip = self.options.clip
+        if clip is None:
+            return self._result(state)
+        whole = self._adjoint(state, f"d_{state}_whole")
+        if whole is None:
+            return self._result(state)
+        bounded = Call("max", (Call("min", (whole, Number(clip))), Number(-clip)))
+        return self._define(f"d_{state}", bounded, self.dims[state]).name
 
     def _result(self, name: str) -> str:
         adjoint = self._adjoint(name)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Mapping
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -42,11 +43,7 @@ class Buffers:
     def arrays(self, shapes: Mapping[str, tuple[int, ...]], dtype: str) -> dict[str, Array]:
         """Return arrays with unspecified contents in one buffer, each on a cache line's start."""
         kind = np.dtype(dtype)
-        size = kind.itemsize
-        starts, end = [], 0
-        for shape in shapes.values():
-            starts.append(end)
-            end += -(-prod(shape) * size // ALIGNMENT) * ALIGNMENT + STAGGER
+        starts, end = _placed(tuple(shapes.values()), kind.itemsize)
         if end < SMALLEST:
             return _views(np.empty(end + ALIGNMENT, np.uint8), shapes, starts, kind)
         with self._lock:
@@ -82,8 +79,21 @@ class Buffers:
                 del self._known[size]
 
 
+@lru_cache(1024)
+def _placed(shapes: tuple[tuple[int, ...], ...], size: int) -> tuple[tuple[int, ...], int]:
+    """Return at which byte each array begins, and where the last one ends."""
+    starts, end = [], 0
+    for shape in shapes:
+        starts.append(end)
+        end += -(-prod(shape) * size // ALIGNMENT) * ALIGNMENT + STAGGER
+    return tuple(starts), end
+
+
 def _views(
-    buffer: Array, shapes: Mapping[str, tuple[int, ...]], starts: list[int], kind: np.dtype[Any]
+    buffer: Array,
+    shapes: Mapping[str, tuple[int, ...]],
+    starts: tuple[int, ...],
+    kind: np.dtype[Any],
 ) -> dict[str, Array]:
     """Return the arrays in a buffer; no vector of an aligned array straddles two cache lines."""
     first = -buffer.ctypes.data % ALIGNMENT

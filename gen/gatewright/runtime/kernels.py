@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from gatewright.runtime.cotangents import checked_cotangents
 from gatewright.runtime.engine import Engine, Plan
 from gatewright.runtime.layout import Layout
 from gatewright.runtime.load import Module
@@ -153,34 +154,39 @@ class Kernels:
         return Run(y, final, states, None, sizes, known, pieces)
 
     def backward(
-        self, run: Run, ct_y: Array, ct_state: Mapping[str, Array] | None = None
+        self,
+        run: Run,
+        ct_y: Array,
+        ct_state: Mapping[str, Array] | None = None,
+        ct_states: Mapping[str, Array] | None = None,
     ) -> Gradients:
-        """Return all gradients, given cotangents of the outputs and of the final states.
+        """Return all gradients, given cotangents of the outputs and of the states.
 
-        `ct_y` is [T, B, dim]; `ct_state` maps states to [B, dim], zeros if None. Raises
-        ArgumentError if an array does not fit the run, or the run kept nothing.
+        `ct_y` is [T, B, dim]; `ct_state` maps states to cotangents of the final ones [B, dim],
+        zeros if None. `ct_states` maps some of the states to cotangents [T, B, dim] of what each
+        step ends with; for states but that of the output the kernels must come from a cell with
+        `every_state`. Raises ArgumentError if an array does not fit the run, or it kept nothing.
         """
         if run.kept is None and run.pieces is None:
             raise ArgumentError("this run kept nothing: call `forward` with `keep=True`")
-        shape = (*(run.sizes[d] for d in ("T", "B", *self.layout.output_dims)),)
-        ct_y = checked_array("ct_y", ct_y, shape, self.dtype)
+        cts = checked_cotangents(self.layout, self.dtype, run.sizes, ct_y, ct_states)
         final = self._checked_states("cotangents of states", ct_state, run.sizes)
         if run.kept is not None:
-            return self._gradients(self._backward(run.parameters, run.kept, ct_y, final, None))
+            return self._gradients(self._backward(run.parameters, run.kept, cts, final, None))
 
         def piece(
             inputs: Arrays,
             initial: Arrays,
-            ct_y: Array,
+            cts: Arrays,
             final: Arrays,
             sums: Mapping[str, Any] | None,
         ) -> Arrays:
             kept = self._forward(run.parameters, inputs, initial, True)
-            found = self._backward(run.parameters, kept, ct_y, final, sums)
+            found = self._backward(run.parameters, kept, cts, final, sums)
             return {name: found[name] for name in self.layout.gradients}
 
         assert run.pieces
-        return self._gradients(backward_in_pieces(piece, run.pieces, ct_y, final))
+        return self._gradients(backward_in_pieces(piece, run.pieces, cts, final))
 
     def plans(self, sizes: Mapping[str, int], keep: bool = True) -> dict[str, Plan]:
         """Return how `forward` and `backward` are run for T, B and the cell's dimensions."""
@@ -307,20 +313,21 @@ class Kernels:
         self,
         parameters: Parameters,
         kept: Mapping[str, Any],
-        ct_y: Array,
+        cts: Arrays,
         final: Arrays,
         sums: Mapping[str, Any] | None,
     ) -> dict[str, Any]:
         """Run checked cotangents back; return all arrays. Gradients add to `sums` if given."""
         memory = self._memory
-        sizes = {**parameters.sizes, "T": ct_y.shape[0], "B": ct_y.shape[1]}
+        T, B = cts["ct_y"].shape[:2]
+        sizes = {**parameters.sizes, "T": T, "B": B}
         for name, dims in self.layout.inputs.items():
             sizes.update(zip(dims, kept[name].shape[2:], strict=True))
         plan, shapes = self._plan(BACKWARD, sizes, True)
         given = {name: sums[name] for name in self.layout.sums} if sums else {}
         new = {name: shape for name, shape in shapes.lasting.items() if name not in given}
         lasting = given | memory.arrays(new, self.dtype)
-        values = {**kept, "ct_y": memory.upload(ct_y), **lasting}
+        values = {**kept, **{n: memory.upload(each) for n, each in cts.items()}, **lasting}
         values |= memory.arrays(shapes.passing, self.dtype)
         if not sizes["T"] * sizes["B"]:
             for array in lasting.values():

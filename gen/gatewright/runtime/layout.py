@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from gatewright.runtime.engine import Engine
 
@@ -45,28 +46,33 @@ class Layout:
     stacks: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
     wholes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def dims(self) -> tuple[str, ...]:
         """Every dimension of the cell, in order of first appearance."""
         shapes = (self.inputs, self.states, self.parameters)
         return tuple(dict.fromkeys(d for each in shapes for dims in each.values() for d in dims))
 
-    @property
+    @cached_property
     def output_dims(self) -> tuple[str, ...]:
         """Dimensions of the output, without time and batch."""
         return self.forward[self.output[0]][1:]
 
-    @property
+    @cached_property
     def matrices(self) -> tuple[str, ...]:
         """The parameters that are matrices."""
         return tuple(name for name, dims in self.parameters.items() if len(dims) == 2)
 
-    @property
+    @cached_property
+    def cotangents(self) -> tuple[str, ...]:
+        """What the reverse is given for every time step: `ct_y`, and `ct_every_c` of a state."""
+        return tuple(name for name in self.reverse if name.startswith("ct_"))
+
+    @cached_property
     def sums(self) -> tuple[str, ...]:
         """The gradients of parameters."""
         return tuple(f"d_{name}" for name in self.parameters)
 
-    @property
+    @cached_property
     def gradients(self) -> tuple[str, ...]:
         """The gradients of inputs, states and parameters."""
         return (*(f"d_{name}" for name in (*self.inputs, *self.states)), *self.sums)

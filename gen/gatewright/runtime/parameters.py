@@ -70,12 +70,14 @@ def checked_parameters(
     sizes: dict[str, int] = {}
     values: dict[str, Any] = {}
     for name, dims in layout.parameters.items():
-        shape = tuple(sizes.get(dim, dim) for dim in dims)
+        shape = tuple([sizes.get(dim, dim) for dim in dims])
         array: Array = checked_array(name, arrays[name], shape, dtype)
-        for dim, size in zip(dims, array.shape, strict=True):
-            if not size:
-                raise ArgumentError(f"`{name}` is empty: `{dim}` must be at least 1")
-            sizes.setdefault(dim, size)
+        # Where all sizes were known, the array has been held against them.
+        if array.shape != shape:
+            for dim, size in zip(dims, array.shape, strict=True):
+                if not size:
+                    raise ArgumentError(f"`{name}` is empty: `{dim}` must be at least 1")
+                sizes.setdefault(dim, size)
         if not dims:
             values[name] = array[()]
         else:

@@ -62,21 +62,23 @@ def forward_in_pieces(
 
 
 def backward_in_pieces(
-    run: Callable[[Arrays, Arrays, Array, Arrays, Mapping[str, Any] | None], dict[str, Any]],
+    run: Callable[[Arrays, Arrays, Arrays, Arrays, Mapping[str, Any] | None], dict[str, Any]],
     pieces: Pieces,
-    ct_y: Array,
+    cotangents: Arrays,
     final: Arrays,
 ) -> dict[str, Any]:
     """Return what the reverse leaves, by name.
 
-    `run(inputs, initial, ct_y, final, gradients)` returns that of one piece: parameter gradients,
-    added to those given, `d_` of every input, and of every state ([slabs, B, dim]: the first slab).
+    `cotangents` are those of every step, [T, B, dim] by name. `run(inputs, initial, cotangents,
+    final, gradients)` returns that of one piece: parameter gradients, added to those given, `d_` of
+    every input, and of every state ([slabs, B, dim]: the first slab).
     """
     found: Mapping[str, Any] | None = None
     whole = {name: np.empty_like(array) for name, array in pieces.inputs.items()}
     for first, last, initial in pieces.bounds():
         given = {name: array[first:last] for name, array in pieces.inputs.items()}
-        found = run(given, initial, ct_y[first:last], final, found)
+        cts = {name: array[first:last] for name, array in cotangents.items()}
+        found = run(given, initial, cts, final, found)
         final = {name: found[f"d_{name}"][0].copy() for name in initial}
         for name, array in whole.items():
             array[first:last] = found[f"d_{name}"]

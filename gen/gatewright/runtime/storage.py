@@ -56,14 +56,13 @@ def storage(
     """Return the shapes of all arrays of one direction but those that the caller gives."""
     T, B = sizes["T"], sizes["B"]
     slabs = {"time": T, "saved": T if kept else chunk, "chunk": chunk, "carried": T + 1, "turns": 2}
-    given = {*layout.inputs, "ct_y"}
     arrays = dict(layout.forward)
     if direction == BACKWARD:
         arrays = {n: at for n, at in layout.reverse.items() if n not in layout.forward}
     lasting: Shapes = {}
     passing: Shapes = {}
     for name, (place, *dims) in arrays.items():
-        if name in given:
+        if name in layout.inputs or name in layout.cotangents:
             continue
         rows = (slabs[place], B) if place in slabs else (B,) if place == "scratch" else ()
         stays = place in _LASTING or (place == "saved" and kept)

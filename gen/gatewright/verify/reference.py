@@ -193,8 +193,11 @@ def _routine(program: Program) -> Routine:
             return arrays[aliases[name]][1:]
         return arrays[name][:count]
 
+    sums = [target.name for item in program.outers for target in item.targets]
+
     def run(arrays: dict[str, Any]) -> None:
         count = arrays["T"]
+        given = {name: arrays[name].copy() for name in sums if arrays.get("more")}
         views = {name: slabs(arrays, name, count) for name in names}
         rows = {
             name: view if name in fixed else view.reshape(-1, view.shape[-1])
@@ -209,9 +212,11 @@ def _routine(program: Program) -> Routine:
                 interpret(item, now)
         for each in (*sections["after"], *program.outers):
             interpret(each, rows)
+        for name, sum_so_far in given.items():
+            arrays[name] += sum_so_far
 
     arrays = dict.fromkeys(aliases.get(name, name) for name in names)
-    return _with_signature(("T", *arrays), run)
+    return _with_signature(("T", *(("more",) if backwards else ()), *arrays), run)
 
 
 def _mentioned(statements: Iterable[Statement | Outer | Reduction]) -> tuple[str, ...]:

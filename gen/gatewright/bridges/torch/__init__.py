@@ -4,6 +4,8 @@
     eager      a forward Program in plain operations: any device, every derivative
     operators  compiled kernels as operators of PyTorch, with gradient, fake and vmap rules
     guards     what is refused, with a sentence
+    backend    kernels or plain operations, and why
+    inputs     what a caller gives, in whichever form, and the way back to it
     sequences  sequences of different lengths, in pieces of constant batch size
     layer      the module
     weights    parameters of `nn.RNN`, `nn.LSTM` and `nn.GRU`, both ways

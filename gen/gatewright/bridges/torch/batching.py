@@ -35,7 +35,7 @@ def map_rows(contract: Contract, called: Callable[..., Tensors]) -> Rule:
             for tensor, dim, axis in zip(given, in_dims[1:], axes, strict=False)
         ]
         results = called(threads, *folded, *given[len(axes) :])
-        places = [0 if 1 <= k < contract.results else 1 for k in range(len(results))]
+        places = [0 if 1 <= k < contract.final else 1 for k in range(len(results))]
         pairs = zip(results, places, strict=True)
         return tuple(_unfolded(each, axis, N) for each, axis in pairs), tuple(places)
 

@@ -1,7 +1,8 @@
 """Layout -> what the operators take and return: names, order, shapes.
 
-`given` are inputs [T, B, dim], initial states [B, dim] and parameters, in the cell's order; `kept`
-are the arrays that the reverse reads, the one that the output is a part of left out.
+`given` are inputs [T, B, dim], initial states [B, dim] and parameters, in the cell's order. A
+caller sees the output, the final states, and the states of every step whose cotangents the reverse
+takes; `kept` are the arrays that the reverse reads beside those that are seen.
 
 Why shapes come from the runtime's own storage rules: tracing then promises what the kernels do.
 """
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from gatewright.runtime.cotangents import EVERY
 from gatewright.runtime.layout import Layout
 from gatewright.runtime.storage import FORWARD, Shapes, storage
 from gatewright.runtime.validate import Array
@@ -33,11 +35,14 @@ class Given(NamedTuple):
 
 
 class Reversed(NamedTuple):
-    """What the reverse is given: cotangents of outputs and final states, and the forward's own."""
+    """What the reverse is given: cotangents of all results, and the forward's own.
+
+    `seen` are the output and the states of every step.
+    """
 
     cotangents: tuple[Tensor | None, ...]
     given: Tensors
-    y: Tensor
+    seen: Tensors
     kept: Tensors
 
 
@@ -58,15 +63,31 @@ class Contract:
         return tuple(self.layout.states)
 
     @cached_property
-    def results(self) -> int:
-        """How many results a caller sees: the output and the final states."""
+    def every(self) -> tuple[str, ...]:
+        """The names of the states whose values of every step are results."""
+        return tuple(name for name in self.states if f"{EVERY}{name}" in self.layout.cotangents)
+
+    @cached_property
+    def seen(self) -> dict[str, int]:
+        """The arrays that a caller sees a part of, each with the slab at which it begins."""
+        name, slab = self.layout.output
+        return {name: slab, **dict.fromkeys(self.every, 1)}
+
+    @cached_property
+    def final(self) -> int:
+        """How many of the results are the output and the final states."""
         return 1 + len(self.states)
 
     @cached_property
+    def results(self) -> int:
+        """How many results a caller sees."""
+        return self.final + len(self.every)
+
+    @cached_property
     def kept(self) -> tuple[str, ...]:
-        """The names of what a run keeps beside its output."""
+        """The names of what a run keeps beside what a caller sees."""
         shapes = self._lasting(dict.fromkeys(("T", "B", *self.layout.dims), 1))
-        return tuple(name for name in shapes if name != self.layout.output[0])
+        return tuple(name for name in shapes if name not in self.seen)
 
     def arrays(self, given: Sequence[Tensor]) -> Given:
         """Return views of the tensors by name."""
@@ -88,8 +109,9 @@ class Contract:
     def split(self, tensors: Sequence[Any]) -> Reversed:
         """Return the arguments of the reverse in their groups."""
         first, last = self.results, self.results + len(self.dims)
-        given, kept = tuple(tensors[first:last]), tuple(tensors[last + 1 :])
-        return Reversed(tuple(tensors[:first]), given, tensors[last], kept)
+        end = last + len(self.seen)
+        given, seen = tuple(tensors[first:last]), tuple(tensors[last:end])
+        return Reversed(tuple(tensors[:first]), given, seen, tuple(tensors[end:]))
 
     def traced(self, given: Sequence[Tensor], keep: bool) -> Tensors:
         """Return empty tensors with the shapes, strides and offsets of the forward's results."""
@@ -98,12 +120,17 @@ class Contract:
             new((sizes["B"], *(sizes[d] for d in dims))) for dims in self.layout.states.values()
         ]
         if not keep:
-            dims = self.layout.output_dims
-            return (new((sizes["T"], sizes["B"], *(sizes[dim] for dim in dims))), *final)
-        shapes = self._lasting(sizes)
-        name, slab = self.layout.output
-        y = new(shapes[name]).narrow(0, slab, sizes["T"])
-        return (y, *final, *(new(shapes[each]) for each in self.kept))
+            every = [self.layout.states[name] for name in self.every]
+            shapes = [
+                (sizes["T"], sizes["B"], *(sizes[dim] for dim in dims))
+                for dims in (self.layout.output_dims, *every)
+            ]
+            y, *states = map(new, shapes)
+            return (y, *final, *states)
+        lasting = self._lasting(sizes)
+        parts = (new(lasting[name]).narrow(0, slab, sizes["T"]) for name, slab in self.seen.items())
+        y, *states = parts
+        return (y, *final, *states, *(new(lasting[each]) for each in self.kept))
 
     def _lasting(self, sizes: Sizes) -> Shapes:
         return storage(self.layout, FORWARD, sizes, True, 1).lasting
@@ -111,5 +138,5 @@ class Contract:
 
 def view(tensor: Tensor) -> Array:
     """Return a tensor's numbers as an array over the same memory."""
-    array: Array = tensor.detach().numpy()
+    array: Array = tensor.numpy(force=True)
     return array

@@ -22,7 +22,8 @@ from gatewright.language.closures import Values, closure
 from gatewright.loaded import LoadedCell
 from gatewright.program.ir import Assign, Product, Role, Statement
 
-Result = tuple[Tensor, tuple[Tensor, ...]]
+# Outputs [T, B, dim], final states [B, dim], and the `every_state` [T, B, dim].
+Result = tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]
 Run = Callable[[Values], None]
 
 
@@ -52,10 +53,13 @@ class EagerSequence:
         early = {target.name for item in forward.statements("before") for target in item.targets}
         last = {target.name for item in forward.statements("after") for target in item.targets}
         states = {name for name, _ in forward.carried}
+        self.every = every_state(loaded)
+        ends = dict(forward.carried)
+        self.every_end = tuple(ends[state] for state in self.every)
         stepped = {target.name for item in forward.statements("step") for target in item.targets}
         self.spread = tuple(n for n in (*self.inputs, *sorted(early)) if n in read)
-        wanted = late | ({self.output} - last - early)
-        self.collected = tuple(sorted(wanted & (stepped | states)))
+        wanted = late | ({self.output} - last - early) | set(self.every_end)
+        self.collected = tuple(sorted(wanted & (stepped | states | set(self.every_end))))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return EagerSequence, (self.loaded,)
@@ -64,7 +68,7 @@ class EagerSequence:
         return self
 
     def __call__(self, tensors: Sequence[Tensor]) -> Result:
-        """Return outputs [T, B, dim] and final states [B, dim].
+        """Return outputs [T, B, dim], final states [B, dim] and, if asked for, those of every step.
 
         `tensors` are inputs [T, B, dim], initial states [B, dim] and parameters, as declared.
         """
@@ -79,18 +83,27 @@ class EagerSequence:
         state = found.pop("")
         if not T:
             sizes = {d: n for k, ds in self.parameters.items() for d, n in zip(ds, values[k].shape)}  # noqa: B905
-            return first.new_zeros((0, B, *(sizes[dim] for dim in self.output_dims))), state
+            y = first.new_zeros((0, B, *(sizes[dim] for dim in self.output_dims)))
+            return (
+                y,
+                state,
+                tuple(values[name].new_zeros(0, *values[name].shape) for name in self.every),
+            )
         values |= {name: torch.stack(each) for name, each in found.items()}
         for statement in self.sections["after"]:
             statement(values)
         y = values[self.output]
-        return y if y.dim() == 3 else y.expand(T, B, y.shape[-1]), state
+        y = y if y.dim() == 3 else y.expand(T, B, y.shape[-1])
+        return y, state, tuple(values[name] for name in self.every_end)
 
     def _steps(self, values: Values, T: int, B: int) -> dict[str, Any]:
         """Return what steps leave behind, by name, and under no name the final states."""
         # What only parameters reach has neither time nor rows.
         slabs = [(n, values[n].unbind(0)) for n in self.spread if values[n].dim() == 3]
         found: dict[str, Any] = {name: [] for name in self.collected}
+        clip = self.loaded.reverse.clip
+        if clip is not None:
+            values.update((name, clipped(values[name], clip)) for name, _ in self.carried)
         for t in range(T):
             for name, slab in slabs:
                 values[name] = slab[t]
@@ -99,9 +112,47 @@ class EagerSequence:
             for name, each in found.items():
                 each.append(_rows(values[name], B))
             following = [_rows(values[end], B) for _, end in self.carried]
+            if clip is not None and t + 1 < T:
+                following = [clipped(each, clip) for each in following]
             values.update(zip((start for start, _ in self.carried), following, strict=True))
         found[""] = tuple(values[start] for start, _ in self.carried)
         return found
+
+
+def clipped(value: Tensor, clip: float) -> Tensor:
+    """Return the value; every entry of its cotangent is kept within plus or minus `clip`."""
+    apply: Any = Clipped.apply
+    found: Tensor = apply(value, clip)
+    return found
+
+
+class Clipped(torch.autograd.Function):
+    """The identity, whose reverse bounds every entry of the cotangent."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(value: Tensor, clip: float) -> Tensor:
+        """Return the value itself."""
+        return value.view_as(value)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        """Remember the bound."""
+        ctx.clip = inputs[1]
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Any) -> Any:
+        """Return the cotangent within the bound."""
+        return cotangents[0].clamp(-ctx.clip, ctx.clip), None
+
+
+def every_state(loaded: LoadedCell) -> tuple[str, ...]:
+    """Return the states whose values of every step are results: those that are not the output."""
+    if not loaded.reverse.every_state:
+        return ()
+    output = loaded.cell.output
+    return tuple(each.name for each in loaded.cell.states if f"{each.name}'" != output)
 
 
 def _rows(value: Tensor, B: int) -> Tensor:

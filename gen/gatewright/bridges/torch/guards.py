@@ -15,6 +15,7 @@ from torch.autograd import forward_ad
 
 from gatewright.runtime.validate import ArgumentError
 
+KERNEL_DEVICES = ("cpu", "meta")
 KERNEL_DTYPES = (torch.float32, torch.float64)
 OTHERWISE = "use backend='eager'"
 
@@ -42,12 +43,17 @@ def _of_torch_func(tensor: Tensor) -> bool:
     return bool(functorch.is_gradtrackingtensor(tensor))
 
 
+def on_kernel_device(tensor: Tensor) -> bool:
+    """Tell whether a tensor is where kernels run."""
+    return tensor.device.type in KERNEL_DEVICES
+
+
 def refuse_place(tensor: Tensor) -> None:
     """Raise ArgumentError unless kernels can read the tensor where it is."""
     if tensor.dtype not in KERNEL_DTYPES:
         given = _name(tensor.dtype)
         raise ArgumentError(f"kernels compute in float32 or float64, not {given}: {OTHERWISE}")
-    if tensor.device.type not in ("cpu", "meta"):
+    if not on_kernel_device(tensor):
         where = tensor.device
         raise ArgumentError(f"these kernels run on the CPU, the layer is on {where}: {OTHERWISE}")
 
@@ -88,6 +94,15 @@ def checked_states(
         checked(f"hx: {name}", each, shapes[name], like)
         for name, each in zip(names, given, strict=True)
     )
+
+
+def as_layer(tensor: Any, like: Tensor) -> Any:
+    """Return a tensor in the layer's precision if autocast has lowered it."""
+    if not isinstance(tensor, Tensor) or tensor.dtype not in (torch.float16, torch.bfloat16):
+        return tensor
+    kind = tensor.device.type
+    autocast = kind != "meta" and torch.is_autocast_enabled(kind)
+    return tensor.to(like.dtype) if autocast else tensor
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -26,7 +26,7 @@ class KernelSequence:
     def __init__(self, loaded: LoadedCell, threads: int = 0) -> None:
         self.loaded, self.threads = loaded, threads
         known = operators(loaded)
-        self.results = known.contract.results
+        self.final, self.results = known.contract.final, known.contract.results
         self.training, self.inference = known.training, known.inference
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -36,7 +36,7 @@ class KernelSequence:
         return self
 
     def __call__(self, tensors: Sequence[Tensor]) -> Result:
-        """Return outputs [T, B, dim] and final states [B, dim].
+        """Return outputs [T, B, dim], final states [B, dim] and, if asked for, those of every step.
 
         `tensors` are inputs [T, B, dim], initial states [B, dim] and parameters, as declared.
         Raises ArgumentError for a device or dtype that the kernels do not have, and
@@ -46,4 +46,4 @@ class KernelSequence:
         refuse_transforms(tensors)
         learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
         found = (self.training if learns else self.inference)(self.threads, *tensors)
-        return found[0], tuple(found[1 : self.results])
+        return found[0], tuple(found[1 : self.final]), tuple(found[self.final : self.results])

@@ -1,4 +1,4 @@
-"""LoadedCell -> nn.Module: a cell as a layer with the surface of `nn.LSTM`.
+"""Network -> nn.Module: layers of a cell with the surface of `nn.LSTM`.
 
 Parameters keep the spec's names, one group per layer and direction: `l0.W_i`, `l1_reverse.U_f`. A
 cell with several states takes and returns them as a tuple in the spec's order, one with a single
@@ -18,20 +18,20 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence
 
 from gatewright.bridges.torch import weights
-from gatewright.bridges.torch.eager import EagerSequence
-from gatewright.bridges.torch.guards import checked, checked_states
-from gatewright.bridges.torch.kernel import KernelSequence
-from gatewright.bridges.torch.sequences import States, dense, packed
-from gatewright.bridges.torch.sizes import cell_sizes
-from gatewright.loaded import LoadedCell, load
-from gatewright.runtime.validate import ArgumentError, checked_size
+from gatewright.bridges.torch.backend import Backend
+from gatewright.bridges.torch.guards import as_layer, checked_states
+from gatewright.bridges.torch.inputs import Rows, rows_of
+from gatewright.bridges.torch.sequences import Tensors
+from gatewright.layers.network import Network, network
+from gatewright.loaded import LoadedCell
+from gatewright.runtime.validate import ArgumentError
 
-BACKENDS = ("kernel", "eager")
-OPTIONS = ("device", "dtype", "backend", "threads", "learn_initial_state", "stateful")
+OPTIONS = ("device", "dtype", "backend", "threads", "stateful")
 Hidden = Tensor | tuple[Tensor, ...]
+Input = Tensor | PackedSequence
 
 
 def layer(
@@ -48,106 +48,87 @@ def layer(
 ) -> RecurrentLayer:
     """Return a layer of a cell: a name of the catalogue, the path of a YAML file, a loaded cell.
 
-    The arguments are those of `nn.LSTM`. `options` are the further ones of `RecurrentLayer`, and
-    other values for the cell's constants and choices, such as `activation="relu"`. Raises SpecError
-    for a mistake in the spec and ArgumentError for one in the arguments.
+    The arguments are those of `nn.LSTM`. `options` are the further ones of `RecurrentLayer`, those
+    of a network (`zoneout`, `clip`, `learn_initial_state`, `sizes`), and other values for the
+    cell's constants and choices, such as `activation="relu"`. Raises SpecError for a mistake in the
+    spec and ArgumentError for one in the arguments.
     """
-    settings = {name: value for name, value in options.items() if name not in OPTIONS}
-    if isinstance(cell, LoadedCell):
-        if settings:
-            raise ArgumentError(f"a loaded cell has its settings: {', '.join(settings)} come late")
-        loaded = cell
-    else:
-        loaded = load(cell, **settings)
-    return RecurrentLayer(
-        loaded,
+    described = network(
+        cell,
         input_size,
         hidden_size,
         num_layers,
         bias,
-        batch_first,
         dropout,
         bidirectional,
         proj_size,
-        **{name: value for name, value in options.items() if name in OPTIONS},
+        **{name: value for name, value in options.items() if name not in OPTIONS},
     )
+    own = {name: value for name, value in options.items() if name in OPTIONS}
+    return RecurrentLayer(described, batch_first, **own)
 
 
 class RecurrentLayer(nn.Module):
     """Layers of one cell, in the surface of `nn.LSTM`.
 
     `forward(x, hx)` takes x [T, B, input] ([B, T, input] with `batch_first`, [T, input] without a
-    batch, or a PackedSequence) and states [num_layers * directions, B, dim], and returns outputs
-    and final states likewise. With `bias=False`, parameters called `b` or `b_...` are zero.
+    batch, or a PackedSequence), a dict of these by name if the cell has several inputs, and states
+    [num_layers * directions, B, dim], and returns outputs and final states likewise. With
+    `bias=False`, parameters called `b` or `b_...` are zero.
 
-    `backend` is `kernel` (compiled, on up to `threads` threads) or `eager` (plain operations: any
-    device and every transform). States that are not given are zero; with `learn_initial_state` they
+    `backend` is `kernel` (compiled, for the CPU, on up to `threads` threads), `eager` (plain
+    operations: any device and every transform) or `auto`: kernels on the CPU, elsewhere plain
+    operations after a warning. States that are not given are zero; with `learn_initial_state` they
     are parameters; with `stateful` they are those in which the call before ended, until
     `reset_state`. Gradients then stop where a call begins: backpropagation through time, truncated.
     """
 
     def __init__(
         self,
-        cell: LoadedCell,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
+        described: Network,
         batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        proj_size: int = 0,
         *,
         device: Any = None,
         dtype: torch.dtype | None = None,
-        backend: str = "kernel",
+        backend: str = "auto",
         threads: int | None = None,
-        learn_initial_state: bool = False,
         stateful: bool = False,
     ) -> None:
         super().__init__()
-        if backend not in BACKENDS:
-            raise ArgumentError(f"`backend` must be one of {', '.join(BACKENDS)}; got {backend!r}")
-        if not 0.0 <= float(dropout) <= 1.0:
-            raise ArgumentError(f"`dropout` must be a number from 0 to 1; got {dropout!r}")
-        self.loaded, self.backend = cell, backend
-        self.input_size = checked_size("input_size", input_size)
-        self.hidden_size = checked_size("hidden_size", hidden_size)
-        self.num_layers = checked_size("num_layers", num_layers)
-        self.bias, self.batch_first, self.dropout = bool(bias), bool(batch_first), float(dropout)
-        self.bidirectional, self.proj_size = bool(bidirectional), int(proj_size)
-        self.directions = 2 if bidirectional else 1
-        self._groups = tuple(
-            f"l{k}{end}"
-            for k in range(self.num_layers)
-            for end in ("", "_reverse")[: self.directions]
-        )
-        self._sizes = cell_sizes(cell, self.input_size, self.hidden_size, self.proj_size)
-        count = checked_size("threads", threads) if threads is not None else 0
-        kernel = backend == "kernel"
-        self.sequence = KernelSequence(cell, count) if kernel else EagerSequence(cell)
+        self.network = described
+        self.input_size, self.hidden_size = described.input_size, described.hidden_size
+        self.num_layers, self.bias = described.num_layers, described.bias
+        self.dropout, self.bidirectional = described.dropout, described.bidirectional
+        self.proj_size, self.batch_first = described.proj_size, bool(batch_first)
+        self._backend = Backend(described.loaded, backend, threads)
         self.stateful = bool(stateful)
-        self._carried: States | None = None
-        self._add_parameters(learn_initial_state, {"device": device, "dtype": dtype})
-        self.reset_parameters()
-
-    def _add_parameters(self, learn_initial_state: bool, place: dict[str, Any]) -> None:
-        self.learn_initial_state = bool(learn_initial_state)
-        for k, group in enumerate(self._groups):
-            shapes = self._sizes.parameters(k // self.directions, self.directions)
-            held = {n: shape for n, shape in shapes.items() if self.bias or not _is_bias(n)}
-            made = [(n, nn.Parameter(torch.empty(shape, **place))) for n, shape in held.items()]
+        self._carried: Tensors | None = None
+        place = {"device": device, "dtype": dtype}
+        for group in described.groups:
             # Pairs keep the spec's order; of a dict, PyTorch would sort the names.
+            shapes = described.learned(group).items()
+            made = [(n, nn.Parameter(torch.empty(shape, **place))) for n, shape in shapes]
             self.add_module(group, nn.ParameterDict(made))
-            if self.learn_initial_state:
-                states = self._sizes.states.items()
+            if described.learn_initial_state:
+                states = described.states.items()
                 zeros = [(n, nn.Parameter(torch.zeros(size, **place))) for n, size in states]
                 self.add_module(f"initial_{group}", nn.ParameterDict(zeros))
+        self.reset_parameters()
+
+    @property
+    def loaded(self) -> LoadedCell:
+        """The cell."""
+        return self.network.loaded
+
+    @property
+    def backend(self) -> str:
+        """What runs the cell, as asked for: `auto`, `kernel` or `eager`."""
+        return self._backend.name
 
     def reset_parameters(self) -> None:
         """Draw parameters evenly from plus or minus 1 / sqrt(hidden_size); states begin at zero."""
         bound = 1.0 / math.sqrt(self.hidden_size)
-        for group in self._groups:
+        for group in self.network.groups:
             for parameter in self._held(group).values():
                 nn.init.uniform_(parameter, -bound, bound)
 
@@ -160,82 +141,79 @@ class RecurrentLayer(nn.Module):
 
     def extra_repr(self) -> str:
         """Return the arguments, defaults left out."""
-        parts = [repr(self.loaded.cell.identifier), str(self.input_size), str(self.hidden_size)]
+        parts = [repr(self.network.base.identifier), str(self.input_size), str(self.hidden_size)]
         options = ("num_layers", "bias", "batch_first", "dropout", "bidirectional", "proj_size")
         for name, default in zip(options, (1, True, False, 0.0, False, 0), strict=True):
             if getattr(self, name) != default:
                 parts.append(f"{name}={getattr(self, name)}")
+        parts += [f"{mask}={rate}" for mask, rate in self.network.zoneout]
         return ", ".join((*parts, f"backend={self.backend!r}"))
 
     def forward(
-        self, x: Tensor | PackedSequence, hx: Hidden | None = None, lengths: Any = None
-    ) -> tuple[Any, Hidden]:
+        self,
+        x: Input | Mapping[str, Input],
+        hx: Hidden | None = None,
+        lengths: Any = None,
+        return_states: bool = False,
+    ) -> Any:
         """Return outputs and final states.
 
         `lengths` [B] are the time steps of each row of a padded x: outputs beyond them are zero,
-        final states are those of each row's last step. Raises ArgumentError, a ValueError, for what
-        does not fit.
+        final states are those of each row's last step. With `return_states`, the third result are
+        all states of all steps, [num_layers * directions, T, B, dim] or with T and B as in x (for a
+        PackedSequence, [num_layers * directions, rows, dim], its rows), and a loss on any of them
+        has its gradients. Raises ArgumentError, a ValueError, for what does not fit.
         """
-        if isinstance(x, PackedSequence):
-            if lengths is not None:
-                raise ArgumentError("a PackedSequence has lengths of its own: leave out `lengths`")
-            return self._packed(x, hx)
-        if lengths is None:
-            return self._padded(x, hx)
-        if not isinstance(x, Tensor) or x.dim() != 3:
-            raise ArgumentError("`lengths` need x [T, B, input], or [B, T, input] if batch_first")
-        T, lengths = x.shape[int(self.batch_first)], torch.as_tensor(lengths, device="cpu")
-        rows = pack_padded_sequence(x, lengths, self.batch_first, enforce_sorted=False)
-        outputs, final = self._packed(rows, hx)
-        return pad_packed_sequence(outputs, self.batch_first, total_length=T)[0], final
-
-    def _padded(self, x: Tensor, hx: Hidden | None) -> tuple[Tensor, Hidden]:
         like = self._like()
-        x = _as_layer(x, like)
-        batched = not isinstance(x, Tensor) or x.dim() != 2
-        order = ("B", "T") if batched and self.batch_first else ("T", "B")
-        shape = (*(order if batched else ("T",)), self.input_size)
-        checked("x", x, shape, like)
-        rows = x if batched else x.unsqueeze(1)
-        rows = rows.transpose(0, 1) if batched and self.batch_first else rows
-        y, final = self._stack(dense, rows, self._initial(hx, rows.shape[1], like, batched), ())
-        self._carry(final)
-        if not batched:
-            return y.squeeze(1), self._hidden(tuple(state.squeeze(1) for state in final))
-        return y.transpose(0, 1) if self.batch_first else y, self._hidden(final)
-
-    def _packed(self, x: PackedSequence, hx: Hidden | None) -> tuple[PackedSequence, Hidden]:
-        like, counts = self._like(), x.batch_sizes.tolist()
-        data = checked("x", _as_layer(x.data, like), ("rows", self.input_size), like)
-        states = self._initial(hx, counts[0], like, True)
-        if x.sorted_indices is not None:
-            states = tuple(state.index_select(1, x.sorted_indices) for state in states)
-        y, final = self._stack(packed, data, states, (counts,))
-        if x.unsorted_indices is not None:
-            final = tuple(state.index_select(1, x.unsorted_indices) for state in final)
-        self._carry(final)
-        outputs = PackedSequence(y, x.batch_sizes, x.sorted_indices, x.unsorted_indices)
-        return outputs, self._hidden(final)
+        rows = rows_of(x, lengths, self.network, self.batch_first, like)
+        initial = rows.sort(self._initial(hx, rows.batch, like, rows.batched))
+        y, final, states = self._stack(rows, initial, return_states)
+        final = rows.unsort(final)
+        if self.stateful:
+            self._carried = tuple(state.detach() for state in final)
+        if not rows.batched:
+            final = tuple(state.squeeze(1) for state in final)
+        found = rows.outputs(y), self._hidden(final)
+        return (*found, self._hidden(rows.states(states))) if return_states else found
 
     def _stack(
-        self, through: Any, x: Tensor, initial: States, rows: tuple[Any, ...]
-    ) -> tuple[Tensor, States]:
-        """Run all layers; `through` is `dense` or `packed`, `rows` what it takes beside x."""
-        finals: list[States] = []
+        self, rows: Rows, initial: Tensors, every: bool
+    ) -> tuple[Tensor, Tensors, tuple[Tensor, ...]]:
+        """Run all layers; return outputs, final states and, with `every`, those of all steps."""
+        described = self.network
+        x, *others = rows.inputs
+        finals: list[Tensors] = []
+        states: list[Tensors] = []
         with self._full_precision(x):
-            for k in range(self.num_layers):
+            sequence = self._backend.sequence(x, every)
+            for k in range(described.num_layers):
                 outputs = []
-                for end in range(self.directions):
-                    index = k * self.directions + end
-                    run = self._run(index)
-                    states = tuple(state[index] for state in initial)
-                    y, final = through(run, x, *rows, states, bool(end))
+                for end in range(described.directions):
+                    index = k * described.directions + end
+                    given = (x, *others, *self._masks(x))
+                    start = tuple(state[index] for state in initial)
+                    run = self._run(index, sequence)
+                    y, final, more = rows.run(run, given, start, bool(end))
                     outputs.append(y)
                     finals.append(final)
+                    states.append(self._every(y, more) if every else ())
                 x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
-                if self.dropout and k + 1 < self.num_layers:
-                    x = nn.functional.dropout(x, self.dropout, self.training)
-        return x, tuple(torch.stack(each) for each in zip(*finals, strict=True))
+                if described.dropout and k + 1 < described.num_layers:
+                    x = nn.functional.dropout(x, described.dropout, self.training)
+            found = tuple(torch.stack(each) for each in zip(*states, strict=True))
+        return x, tuple(torch.stack(each) for each in zip(*finals, strict=True)), found
+
+    def _every(self, y: Tensor, more: Tensors) -> Tensors:
+        """Return the states of every step in order: that of the output is the output."""
+        others, output = iter(more), self.network.cell.output
+        names = [f"{each.name}'" for each in self.network.cell.states]
+        return tuple(y if name == output else next(others) for name in names)
+
+    def _masks(self, x: Tensor) -> Iterator[Tensor]:
+        """Yield the masks of zoneout: draws in training, else their mean."""
+        for name, rate in self.network.zoneout:
+            mask = x.new_full((*x.shape[:-1], self.network.width(name)), rate)
+            yield torch.bernoulli(mask) if self.training else mask
 
     @staticmethod
     def _full_precision(x: Tensor) -> AbstractContextManager[Any]:
@@ -244,26 +222,27 @@ class RecurrentLayer(nn.Module):
             return nullcontext()
         return torch.autocast(kind, enabled=False)
 
-    def _run(self, index: int) -> Any:
-        """Return the function that runs one direction of one layer on x [T, B, dim] and states."""
-        held = self._held(self._groups[index])
-        shapes = self._sizes.parameters(index // self.directions, self.directions)
+    def _run(self, index: int, sequence: Any) -> Any:
+        """Return the function that runs one direction of one layer on inputs and states."""
+        group = self.network.groups[index]
+        held, shapes = self._held(group), self.network.parameters(group)
 
-        def run(x: Tensor, states: States) -> tuple[Tensor, States]:
-            given = [held[n] if n in held else x.new_zeros(shape) for n, shape in shapes.items()]
-            return self.sequence((x, *states, *given))
+        def run(inputs: Tensors, states: Tensors) -> Any:
+            zeros = inputs[0].new_zeros
+            given = [held[n] if n in held else zeros(shape) for n, shape in shapes.items()]
+            return sequence((*inputs, *states, *given))
 
         return run
 
-    def _initial(self, hx: Hidden | None, B: int, like: Tensor, batched: bool) -> States:
+    def _initial(self, hx: Hidden | None, B: int, like: Tensor, batched: bool) -> Tensors:
         """Return initial states [num_layers * directions, B, dim], as given, learned or zero."""
-        sizes, count = self._sizes.states, len(self._groups)
+        sizes, groups = self.network.states, self.network.groups
         if hx is not None:
             rows = (B,) if batched else ()
-            shapes = {name: (count, *rows, *size) for name, size in sizes.items()}
+            shapes = {name: (len(groups), *rows, *size) for name, size in sizes.items()}
             given = (hx,) if isinstance(hx, Tensor) else hx
             if isinstance(given, tuple | list):
-                given = tuple(_as_layer(each, like) for each in given)
+                given = tuple(as_layer(each, like) for each in given)
             states = checked_states(tuple(sizes), given, shapes, like)
             return states if batched else tuple(state.unsqueeze(1) for state in states)
         if self._carried is not None:
@@ -273,9 +252,9 @@ class RecurrentLayer(nn.Module):
                     f"the call before had {had} rows, this one has {B}: call `reset_state` first"
                 )
             return tuple(state.to(like) for state in self._carried)
-        if not self.learn_initial_state:
-            return tuple(like.new_zeros((count, B, *size)) for size in sizes.values())
-        held = [self._held(f"initial_{group}") for group in self._groups]
+        if not self.network.learn_initial_state:
+            return tuple(like.new_zeros((len(groups), B, *size)) for size in sizes.values())
+        held = [self._held(f"initial_{group}") for group in groups]
         learned = (torch.stack([each[name] for each in held]) for name in sizes)
         return tuple(each.unsqueeze(1).expand(-1, B, *each.shape[1:]) for each in learned)
 
@@ -289,17 +268,13 @@ class RecurrentLayer(nn.Module):
         assert isinstance(found, nn.ParameterDict)
         return found
 
-    def _carry(self, final: States) -> None:
-        if self.stateful:
-            self._carried = tuple(state.detach() for state in final)
-
-    def _hidden(self, states: States) -> Hidden:
-        """Return final states as a caller gets them."""
+    def _hidden(self, states: Tensors) -> Hidden:
+        """Return states as a caller gets them."""
         return states if len(states) > 1 else states[0]
 
     def named_cell_parameters(self) -> Iterator[tuple[str, Mapping[str, Tensor]]]:
         """Yield the name and the parameters of every layer and direction: `l0`, `l0_reverse`."""
-        for group in self._groups:
+        for group in self.network.groups:
             yield group, dict(self._held(group).items())
 
     def load_torch_state_dict(self, state_dict: Mapping[str, Tensor]) -> None:
@@ -315,16 +290,3 @@ class RecurrentLayer(nn.Module):
         Where PyTorch has two biases and the cell one, the second is zero.
         """
         return weights.save(self)
-
-
-def _is_bias(name: str) -> bool:
-    return name == "b" or name.startswith("b_")
-
-
-def _as_layer(tensor: Any, like: Tensor) -> Any:
-    """Return a tensor in the layer's precision if autocast has lowered it."""
-    if not isinstance(tensor, Tensor) or tensor.dtype not in (torch.float16, torch.bfloat16):
-        return tensor
-    kind = tensor.device.type
-    autocast = kind != "meta" and torch.is_autocast_enabled(kind)
-    return tensor.to(like.dtype) if autocast else tensor

@@ -2,9 +2,12 @@
 
 Every generated file gets three operators in the namespace `gatewright`, named by cell and digest:
 
-    <cell>_<digest>            (threads, *given) -> (y, *final states, *kept)
-    <cell>_<digest>_inference  (threads, *given) -> (y, *final states)
-    <cell>_<digest>_backward   (threads, *cotangents, *given, y, *kept) -> gradients of `given`
+    <cell>_<digest>            (threads, *given) -> (*results, *kept)
+    <cell>_<digest>_inference  (threads, *given) -> results
+    <cell>_<digest>_backward   (threads, *cotangents, *given, *seen, *kept) -> gradients of `given`
+
+Results are the output, the final states, and the states of every step where the reverse takes their
+cotangents; `seen` are those of the results that have a time axis.
 
 Tensors are views of the kernels' arrays and the other way round: nothing contiguous is copied.
 
@@ -79,7 +82,8 @@ class Operators:
         inference.register_fake(lambda threads, *given: contract.traced(given, keep=False))
         inference.register_vmap(map_rows(contract, lambda *given: self.inference(*given)))
 
-        name, takes = f"{self.name}_backward", [*cotangents, *given, "Tensor y", *kept]
+        seen = [f"Tensor s{k}" for k in range(len(contract.seen))]
+        name, takes = f"{self.name}_backward", [*cotangents, *given, *seen, *kept]
         backward = _operator(name, takes, len(given), self._backward)
         backward.register_fake(
             lambda threads, *all: tuple(a.new_empty(a.shape) for a in contract.split(all).given)
@@ -93,45 +97,54 @@ class Operators:
         kernels = self._kernels(_precision(given), threads)
         run = kernels.forward(arrays.parameters, _one(arrays.inputs), arrays.states)
         assert run.kept is not None
-        name, slab = self.contract.layout.output
-        # A view of the whole array: the reverse finds the initial state before the output again.
-        y = torch.from_numpy(run.kept[name])[slab : slab + given[0].shape[0]]
+        # Views of whole arrays: the reverse finds the initial state before a sequence again.
+        y, *states = (
+            torch.from_numpy(run.kept[name])[slab : slab + given[0].shape[0]]
+            for name, slab in self.contract.seen.items()
+        )
         kept = (run.kept[each] for each in self.contract.kept)
-        return (y, *map(torch.from_numpy, (*run.state.values(), *kept)))
+        final = map(torch.from_numpy, run.state.values())
+        return (y, *final, *states, *map(torch.from_numpy, kept))
 
     def _infer(self, threads: int, *given: Tensor) -> Tensors:
         arrays = self.contract.arrays(given)
         kernels = self._kernels(_precision(given), threads)
         run = kernels.forward(arrays.parameters, _one(arrays.inputs), arrays.states, keep=False)
-        return tuple(map(torch.from_numpy, (run.y, *run.state.values())))
+        states = (run.states[name][1:] for name in self.contract.every)
+        return tuple(map(torch.from_numpy, (run.y, *run.state.values(), *states)))
 
     def _backward(self, threads: int, *tensors: Tensor | None) -> Tensors:
         contract = self.contract
-        (ct_y, *cts), given, outputs, kept = contract.split(tensors)
+        (ct_y, *cts), given, seen, kept = contract.split(tensors)
         arrays = contract.arrays(given)
         kernels = self._kernels(_precision(given), threads)
-        name, _ = contract.layout.output
-        stated = name in contract.states
-        y = _whole(outputs, contract.initial(given, name)) if stated else outputs
-        read = arrays.inputs | dict(zip((name, *contract.kept), map(view, (y, *kept)), strict=True))
+        whole = {
+            name: _whole(each, contract.initial(given, name)) if name in contract.states else each
+            for name, each in zip(contract.seen, seen, strict=True)
+        } | dict(zip(contract.kept, kept, strict=True))
+        read = arrays.inputs | {name: view(each) for name, each in whole.items()}
         checked = {n: checked_array(n, each, each.shape, kernels.dtype) for n, each in read.items()}
         parameters = kernels.prepare(arrays.parameters, copy=False)
         sizes = contract.sizes(given)
-        run = Run(checked[name], {}, {}, kept=checked, sizes=sizes, parameters=parameters)
+        y = checked[contract.layout.output[0]]
+        run = Run(y, {}, {}, kept=checked, sizes=sizes, parameters=parameters)
         if ct_y is None:
-            ct_y = torch.zeros_like(outputs)
+            ct_y = torch.zeros_like(seen[0])
         final = {
             state: view(torch.zeros_like(contract.initial(given, state)) if ct is None else ct)
-            for state, ct in zip(contract.states, cts, strict=True)
+            for state, ct in zip(contract.states, cts, strict=False)
         }
-        return _tensors(kernels.backward(run, view(ct_y), final))
+        every = zip(contract.every, cts[len(contract.states) :], strict=True)
+        states = {state: view(ct) for state, ct in every if ct is not None}
+        return _tensors(kernels.backward(run, view(ct_y), final, states))
 
     def _save(self, ctx: Any, inputs: tuple[Any, ...], output: Tensors) -> None:
-        kept = output[self.contract.results :]
+        contract = self.contract
+        kept, states = output[contract.results :], output[contract.final : contract.results]
         ctx.threads = inputs[0]
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(*kept)
-        ctx.save_for_backward(*inputs[1:], output[0], *kept)
+        ctx.save_for_backward(*inputs[1:], output[0], *states, *kept)
 
     def _gradient(self, ctx: Any, *cts: Tensor | None) -> tuple[Tensor | None, ...]:
         wanted = cts[: self.contract.results]

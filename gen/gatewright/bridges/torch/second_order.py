@@ -26,7 +26,7 @@ def second_order(contract: Contract, eager: EagerSequence) -> tuple[Callable[...
 
     def setup(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         cotangents, given, _, kept = contract.split(inputs[1:])
-        ctx.unread = 1 + len(kept)
+        ctx.unread = len(contract.seen) + len(kept)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*cotangents, *given)
 
@@ -52,8 +52,9 @@ def _differentiated(
     leaves = [None if each is None else _leaf(each, further) for each in saved]
     cotangents, given = leaves[: contract.results], leaves[contract.results :]
     known = [each for each in given if each is not None]
-    y, final = eager(known)
-    pairs = [(o, ct) for o, ct in zip((y, *final), cotangents, strict=True) if ct is not None]
+    y, final, states = eager(known)
+    results = (y, *final, *states)
+    pairs = [(o, ct) for o, ct in zip(results, cotangents, strict=True) if ct is not None]
     outputs, cts = [o for o, _ in pairs], [ct for _, ct in pairs]
     first = torch.autograd.grad(
         outputs, known, cts, create_graph=True, allow_unused=True, materialize_grads=True

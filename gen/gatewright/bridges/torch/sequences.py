@@ -16,32 +16,35 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
-States = tuple[Tensor, ...]
-# Runs x [T, B, dim] from states [B, dim]; returns outputs [T, B, dim] and final states.
-Dense = Callable[[Tensor, States], tuple[Tensor, States]]
+from gatewright.bridges.torch.eager import Result
+
+Tensors = tuple[Tensor, ...]
+# Runs inputs [T, B, dim] from states [B, dim]; returns outputs, final states, states of every step.
+Run = Callable[[Tensors, Tensors], Result]
 
 
-def dense(run: Dense, x: Tensor, initial: States, backwards: bool) -> tuple[Tensor, States]:
-    """Run x [T, B, dim], from the last step to the first if `backwards`."""
+def dense(run: Run, inputs: Tensors, initial: Tensors, backwards: bool) -> Result:
+    """Run inputs [T, B, dim], from the last step to the first if `backwards`."""
     if not backwards:
-        return run(x, initial)
-    y, final = run(x.flip(0), initial)
-    return y.flip(0), final
+        return run(inputs, initial)
+    y, final, states = run(tuple(each.flip(0) for each in inputs), initial)
+    return y.flip(0), final, tuple(each.flip(0) for each in states)
 
 
 def packed(
-    run: Dense, data: Tensor, counts: list[int], initial: States, backwards: bool
-) -> tuple[Tensor, States]:
+    run: Run, inputs: Tensors, counts: list[int], initial: Tensors, backwards: bool
+) -> Result:
     """Run packed rows [sum of counts, dim] with `counts[t]` rows at step t.
 
-    Returns packed outputs and the states [B, dim] in which each row ended.
+    Returns packed outputs, the states [B, dim] in which each row ended, and packed states.
     """
     pieces = list(_pieces(counts))
     current, ended, outputs = initial, [], []
     if backwards:
         current = tuple(state[:0] for state in initial)
     for first, steps, rows in reversed(pieces) if backwards else pieces:
-        x = data[first : first + steps * rows].reshape(steps, rows, data.shape[1])
+        part = slice(first, first + steps * rows)
+        given = tuple(each[part].reshape(steps, rows, each.shape[1]) for each in inputs)
         if backwards:
             have = current[0].shape[0]
             pairs = zip(current, initial, strict=True)
@@ -49,12 +52,15 @@ def packed(
         else:
             ended.append(tuple(state[rows:] for state in current))
             current = tuple(state[:rows] for state in current)
-        y, current = dense(run, x, current, backwards)
-        outputs.append(y.flatten(0, 1))
+        y, current, every = dense(run, given, current, backwards)
+        outputs.append(tuple(each.flatten(0, 1) for each in (y, *every)))
     if backwards:
-        return torch.cat(outputs[::-1]), current
+        outputs.reverse()
+    y, *states = (torch.cat(parts) for parts in zip(*outputs, strict=True))
+    if backwards:
+        return y, current, tuple(states)
     parts = zip(current, *reversed(ended), strict=True)
-    return torch.cat(outputs), tuple(torch.cat(part) for part in parts)
+    return y, tuple(torch.cat(part) for part in parts), tuple(states)
 
 
 def _pieces(counts: list[int]) -> Iterator[tuple[int, int, int]]:

@@ -2,7 +2,8 @@
 
 PyTorch stacks its gates as rows, `i f g o` and `r z n`, and adds two biases where we have one:
 they are summed on the way in, and on the way out the second is zero. Only the candidate of the GRU
-reads its two apart. Its GRU resets after the product: that is `gru_reset_after`, not `gru`.
+reads its two apart. Its GRU resets after the product: that is `gru_reset_after`, not `gru`. With
+`proj_size`, the LSTM has `weight_hr`, the matrix of our transform `projected`.
 
 Why the whole cell is looked up and not its name: a file of the user's may be called `lstm` and be
 another cell, which PyTorch's numbers would turn into nonsense.
@@ -18,6 +19,8 @@ from torch import Tensor
 
 from gatewright.bridges.torch.guards import checked
 from gatewright.language.catalogue import known
+from gatewright.language.catalogue import load as load_cell
+from gatewright.language.transforms import projected
 from gatewright.runtime.validate import ArgumentError
 
 if TYPE_CHECKING:
@@ -31,6 +34,7 @@ COUNTERPARTS = {
 }
 # A bias that PyTorch multiplies with the reset gate, as its `bias_hh` does, by gate.
 HIDDEN_BIASES = {"_n": "b_hn"}
+PROJECTION = "W_hr"
 
 
 def load(layer: RecurrentLayer, state_dict: Mapping[str, Tensor]) -> None:
@@ -51,6 +55,8 @@ def load(layer: RecurrentLayer, state_dict: Mapping[str, Tensor]) -> None:
             stacked = {key: state_dict[f"{key}_{group}"] for key in _keys(layer.bias)}
             for name, value in _split(stacked, gates).items():
                 parameters[name].copy_(value)
+            if PROJECTION in parameters:
+                parameters[PROJECTION].copy_(state_dict[f"weight_hr_{group}"])
 
 
 def save(layer: RecurrentLayer) -> dict[str, Tensor]:
@@ -60,15 +66,19 @@ def save(layer: RecurrentLayer) -> dict[str, Tensor]:
         detached = {name: tensor.detach() for name, tensor in parameters.items()}
         for key, tensor in _stacked(detached, gates, layer.bias).items():
             found[f"{key}_{group}"] = tensor
+        if PROJECTION in detached:
+            found[f"weight_hr_{group}"] = detached[PROJECTION].clone()
     return found
 
 
 def _gates(layer: RecurrentLayer) -> tuple[str, ...]:
-    name = known(layer.loaded.cell)
+    base, network = layer.network.base, layer.network
+    name = "lstm" if base == projected(load_cell("lstm")) else known(base)
     if name not in COUNTERPARTS:
         hint = "; nn.GRU is `gru_reset_after`" if name == "gru" else ""
-        given = layer.loaded.cell.identifier
-        raise ArgumentError(f"`{given}` is none of nn.RNN, nn.LSTM and nn.GRU{hint}")
+        raise ArgumentError(f"`{base.identifier}` is none of nn.RNN, nn.LSTM and nn.GRU{hint}")
+    if network.proj_size and name != "lstm":
+        raise ArgumentError(f"{COUNTERPARTS[name][0]} has no proj_size, as nn.LSTM has")
     return COUNTERPARTS[name][1]
 
 

@@ -10,7 +10,8 @@ ask for each fused multiply-add by name.
 
 from __future__ import annotations
 
-from gatewright.runtime.cpu.compiled import device, driver, rows, units
+from gatewright.runtime.cpu.compiled import device, rows, units
+from gatewright.runtime.cpu.drivers import driver
 from gatewright.runtime.cpu.functions import cos, exp, log, log1p, sin, sqrt, tanh
 from gatewright.runtime.cpu.parts import by_units, meet, rows_of, units_of, wait
 from gatewright.runtime.cpu.peak import peak

@@ -24,25 +24,27 @@ CPUTargetOptions.noalias = _options.Mapping("noalias")
 _settings: Any = config
 
 
-def _decorator(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+OPTIONS: dict[str, Any] = {
+    "nopython": True,
+    "boundscheck": None,
+    "error_model": "numpy",
+    "nogil": True,
+    "no_cfunc_wrapper": True,
+}
+
+
+def decorator(kind: type[Routine] = Routine, **options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Return a decorator that compiles a function with some options besides those of all."""
-    shared = {
-        "nopython": True,
-        "boundscheck": None,
-        "error_model": "numpy",
-        "nogil": True,
-        "no_cfunc_wrapper": True,
-    }
 
     def compiled(function: Callable[..., Any]) -> Any:
         if _settings.DISABLE_JIT:
             return function
-        return Routine(function, targetoptions={**shared, **options})
+        return kind(function, targetoptions={**OPTIONS, **options})
 
     return compiled
 
 
-device = _decorator(forceinline=True)
-driver = _decorator()
-rows = _decorator(noalias=True)
+device = decorator(forceinline=True)
+plain = decorator()
+rows = decorator(noalias=True)
 units = rows

@@ -1,7 +1,7 @@
 """Moves of numbers into packed operands: copies and transpositions of blocks, in vector code.
 
-`copy` moves a run of numbers that lie side by side, `turn` a square of as many rows as a vector has
-numbers, so that its columns become rows.
+`copy` moves numbers that lie side by side, a `mover` some vectors of them, `turn` a square of as
+many rows as a vector has numbers, so that its columns become rows.
 
 Why not loops alone: a transposition by single numbers takes as long as several time steps of a
 batch of one.
@@ -31,6 +31,38 @@ def copy(source: Any, at: int, target: Any, to: int, count: int) -> None:
     """Copy `count` numbers of a [size] array, from `at` on, to `to` on in another."""
     for n in range(np.uint64(count)):
         target[np.uint64(to) + n] = source[np.uint64(at) + n]
+
+
+def mover(numbers: tuple[int, ...]) -> Any:
+    """Return what copies a known count of numbers: `(source, at, target, to)`.
+
+    The count is given by the size of a number in bytes, and rounded up to whole vectors. Why beside
+    `copy`: a loop with a length to be found out takes longer than a run to move.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = signature.args[0].dtype
+        size = kind.bitwidth // 8
+        vectors = -(-numbers[size] // LANES[size])
+        vector = ir.VectorType(context.get_data_type(kind), LANES[size])
+        places = []
+        for array, at, array_kind in zip(
+            arguments[::2], arguments[1::2], signature.args[::2], strict=True
+        ):
+            data = _build.create_struct_proxy(array_kind)(context, builder, array).data
+            start = builder.bitcast(builder.gep(data, [at]), vector.as_pointer())
+            places.append([builder.gep(start, [_INDEX(n)]) for n in range(vectors)])
+        values = [builder.load(place) for place in places[0]]
+        for value, place in zip(values, places[1], strict=True):
+            value.align = size
+            builder.store(value, place).align = size
+        return context.get_dummy_value()
+
+    @intrinsic
+    def move(typing: Any, source: Any, at: Any, target: Any, to: Any) -> Any:
+        return types.void(source, types.intp, target, types.intp), generate
+
+    return move
 
 
 @rows

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gatewright.runtime.cpu.compiled import driver
+from gatewright.runtime.cpu.compiled import plain
+from gatewright.runtime.cpu.drivers import driver
 from gatewright.runtime.cpu.moves import LANES, clear, copy, turn
 from gatewright.runtime.cpu.parts import WIDTHS, Part
 
@@ -32,7 +33,7 @@ def pack(part: Part, weights: tuple[Array, ...], packed: tuple[Array, ...]) -> N
             _turn_run(source, run * size * depth, valid, depth, flat, run * depth * size, size)
 
 
-@driver
+@plain
 def _turn_run(source, at, valid, depth, target, to, size):  # type: ignore[no-untyped-def]
     """Write `valid` rows of numbers as columns [depth, size], and zeros beside them."""
     lanes = LANES[source.itemsize]

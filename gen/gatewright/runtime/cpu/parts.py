@@ -16,21 +16,14 @@ to be started.
 
 from __future__ import annotations
 
-import ctypes
-import os
 from typing import Any
 
-import llvmlite.binding as llvm
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 from gatewright.runtime.cpu.compiled import device
+from gatewright.runtime.cpu.native import add_one, read, yield_processor
 from gatewright.runtime.cpu.tiles import HALF, WIDE, width
 
-_build: Any = cgutils
 Part = tuple[int, int, int, Any]
 SPINS = 4000
 # One counter for arrivals and one per thread, each on a cache line of its own.
@@ -47,60 +40,6 @@ def whole() -> Part:
     return (0, 1, 0, new_shared(1))
 
 
-if os.name == "nt":
-    _yield: Any = ctypes.windll.kernel32.SwitchToThread  # type: ignore[attr-defined,unused-ignore]
-else:
-    _yield = ctypes.CDLL(None).sched_yield
-# Compiled code asks for it by this name. Numba would write its address into the code, which is
-# another one in every process, and machine code is kept on disk.
-_YIELD = "gatewright_yield"
-llvm.add_symbol(_YIELD, ctypes.cast(_yield, ctypes.c_void_p).value)
-
-
-@intrinsic
-def _yield_processor(typing: Any) -> Any:
-    """Let the operating system run another thread."""
-
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = ir.FunctionType(ir.IntType(32), [])
-        function = _build.get_or_insert_function(builder.module, kind, _YIELD)
-        return builder.call(function, [])
-
-    return types.int32(), codegen
-
-
-def _counter(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
-    data = _build.create_struct_proxy(kind)(context, builder, array).data
-    return builder.gep(data, [index])
-
-
-@intrinsic
-def _arrive(typing: Any, array: Any, index: Any) -> Any:
-    """Add 1 to a counter that all threads add to."""
-
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        place = _counter(context, builder, signature.args[0], arguments[0], arguments[1])
-        return builder.atomic_rmw("add", place, ir.IntType(64)(1), "acq_rel")
-
-    return types.int64(array, types.intp), codegen
-
-
-@intrinsic
-def _arrived(typing: Any, array: Any, index: Any) -> Any:
-    """Read a counter so that what others wrote before adding to it is seen."""
-
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        place = _counter(context, builder, signature.args[0], arguments[0], arguments[1])
-        return builder.load_atomic(place, "acquire", 8)
-
-    return types.int64(array, types.intp), codegen
-
-
-_add_one: Any = _arrive
-_read: Any = _arrived
-_give_way: Any = _yield_processor
-
-
 @device
 def meet(part: Part) -> None:
     """Wait until every thread of the run has come here, whichever way the work is split."""
@@ -110,12 +49,12 @@ def meet(part: Part) -> None:
     mine = (index + 1) * LINE
     shared[mine] += 1
     goal = shared[mine] * count
-    _add_one(shared, 0)
+    add_one(shared, 0)
     spins = 0
-    while _read(shared, 0) < goal:
+    while read(shared, 0) < goal:
         spins += 1
         if spins > SPINS:
-            _give_way()
+            yield_processor()
 
 
 @device

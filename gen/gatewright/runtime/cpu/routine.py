@@ -78,22 +78,28 @@ def _inlined_context(context: Any) -> Any:
 class _Compiler(_Steps):  # type: ignore[misc]
     """Compiles for Python, or for the function that is being compiled."""
 
+    outer_context: Any
+
     def _compile_core(self, args: Any, return_type: Any) -> Any:
-        if not _inside():
-            return super()._compile_core(args, return_type)
         flags = _compiler.Flags()
         self.targetdescr.options.parse_as_flags(flags, self.targetoptions)
-        flags.no_cpython_wrapper = True
         context = self.targetdescr.target_context
+        library = None
+        if _inside():
+            flags.no_cpython_wrapper = True
+            library = _InlinedLibrary(context.codegen(), self.py_func.__qualname__)
+            context = _inlined_context(context)
+        else:
+            context = self.outer_context(context)
         return _compiler.compile_extra(
             self.targetdescr.typing_context,
-            _inlined_context(context),
+            context,
             self.py_func,
             args=args,
             return_type=return_type,
             flags=flags,
             locals=self.locals,
-            library=_InlinedLibrary(context.codegen(), self.py_func.__qualname__),
+            library=library,
             pipeline_class=self.pipeline_class,
         )
 
@@ -117,7 +123,12 @@ class Routine(_Parent):  # type: ignore[misc]
         self._compiler = _Compiler(
             py_func, self.targetdescr, self.targetoptions, self.locals, _compiler.Compiler
         )
+        self._compiler.outer_context = self.outer_context
         self._cache = _Outermost(py_func, self.targetoptions)
+
+    def outer_context(self, context: Any) -> Any:
+        """Return the target context that compiles this function for Python."""
+        return context
 
     def add_overload(self, compiled: Any) -> None:
         """Make a compiled form known, to Python only if Python can call it."""

@@ -42,8 +42,7 @@ def vector_bytes() -> int:
 
 # The largest tile fills the register file: its accumulators, one run of the packed operand and one
 # broadcast number (32 registers with AVX-512, 16 otherwise). It is six rows high because each row
-# takes a pointer, and there are only sixteen registers for those. Smaller tiles take what is left;
-# one of a single row takes several runs, since a sum that waits for the one before it is slow.
+# takes a pointer, and there are only sixteen registers for those. Smaller tiles take what is left.
 WIDE = 4 if vector_bytes() == 64 else 2
 HALF = WIDE // 2
 TALL = 6
@@ -54,14 +53,20 @@ def width(itemsize: int) -> int:
     return WIDE * vector_bytes() // itemsize
 
 
-class _Code:
-    """What the parts of one kernel's code share while it is built."""
+class TileCode:
+    """What the parts of one kernel's code share while it is built: so many rows by vectors.
 
-    def __init__(self, rows: int, vectors: int, context: Any, builder: Any, signature: Any) -> None:
-        kind = signature.args[0].dtype
-        self.rows, self.vectors, self.context, self.builder = rows, vectors, context, builder
+    The packed operand comes as runs that lie anywhere, `each` vectors of every one.
+    """
+
+    def __init__(
+        self, rows: int, vectors: int, each: int, context: Any, builder: Any, kind: Any
+    ) -> None:
+        self.rows, self.vectors, self.each = rows, vectors, each
+        self.context, self.builder = context, builder
         self.align = kind.bitwidth // 8
         self.lanes = vector_bytes() // self.align
+        self.width = WIDE * self.lanes
         self.vector = ir.VectorType(context.get_data_type(kind), self.lanes)
         self.fma = _build.get_or_insert_function(
             builder.module,
@@ -71,6 +76,7 @@ class _Code:
         self.cells = [(row, part) for row in range(rows) for part in range(vectors)]
 
     def pointer(self, kind: Any, array: Any, index: Any) -> Any:
+        """Return a pointer to a number of an array."""
         data = _build.create_struct_proxy(kind)(self.context, self.builder, array).data
         return self.builder.gep(data, [index])
 
@@ -80,6 +86,7 @@ class _Code:
         return self.builder.bitcast(self.builder.gep(pointer, [at]), self.vector.as_pointer())
 
     def load(self, pointer: Any) -> Any:
+        """Return the vector at a pointer, which need not be aligned."""
         value = self.builder.load(pointer)
         value.align = self.align
         return value
@@ -91,12 +98,16 @@ class _Code:
         zeros = ir.Constant(ir.VectorType(_LANE, self.lanes), [0] * self.lanes)
         return self.builder.shuffle_vector(single, nothing, zeros)
 
+    def nothing(self) -> list[Any]:
+        """Return sums that begin at zero."""
+        return [ir.Constant(self.vector, [0.0] * self.lanes)] * (self.rows * self.vectors)
+
     def step(
         self, lefts: list[Any], shift: Any, packed: list[Any], base: Any, sums: list[Any]
     ) -> list[Any]:
-        """Return the sums with the products of one depth added; `packed` are runs side by side."""
+        """Return the sums with the products of one depth added."""
         loaded = [
-            self.load(self.vector_at(packed[part // WIDE], base, part % WIDE))
+            self.load(self.vector_at(packed[part // self.each], base, part % self.each))
             for part in range(self.vectors)
         ]
         found = []
@@ -107,67 +118,78 @@ class _Code:
                 found.append(self.builder.call(self.fma, terms))
         return found
 
+    def sum(
+        self, lefts: list[Any], stride: Any, packed: list[Any], depth: Any, start: list[Any]
+    ) -> list[Any]:
+        """Return what the sums are after all depths, each `stride` numbers of the rows further."""
+        builder, before = self.builder, self.builder.block
+        loop, done = builder.append_basic_block("depth"), builder.append_basic_block("done")
+        builder.cbranch(builder.icmp_signed(">", depth, _INDEX(0)), loop, done)
+        builder.position_at_end(loop)
+        at = builder.phi(_INDEX)
+        at.add_incoming(_INDEX(0), before)
+        sums = []
+        for value in start:
+            sums.append(builder.phi(self.vector))
+            sums[-1].add_incoming(value, before)
+        base = builder.mul(at, _INDEX(self.width))
+        found = self.step(lefts, builder.mul(at, stride), packed, base, sums)
+        following = builder.add(at, _INDEX(1))
+        at.add_incoming(following, loop)
+        for phi, value in zip(sums, found, strict=True):
+            phi.add_incoming(value, loop)
+        builder.cbranch(builder.icmp_signed("<", following, depth), loop, done)
+        builder.position_at_end(done)
+        results = [builder.phi(self.vector) for _ in start]
+        for result, first, last in zip(results, start, found, strict=True):
+            result.add_incoming(first, before)
+            result.add_incoming(last, loop)
+        return results
+
+    def store(self, values: list[Any], places: list[Any]) -> None:
+        """Write vectors to their places."""
+        for value, place in zip(values, places, strict=True):
+            self.builder.store(value, place).align = self.align
+
 
 def _generate(
     shape: tuple[int, int], context: Any, builder: Any, signature: Any, arguments: Any
 ) -> Any:
     rows, vectors = shape
-    a, ia, row_stride, depth_stride, b, ib, run, depth, c, ic, target_stride, add = arguments
-    code = _Code(rows, vectors, context, builder, signature)
+    a, ia, row_stride, depth_stride, b, ib, depth, c, ic, target_stride, add = arguments
+    code = TileCode(rows, vectors, vectors, context, builder, signature.args[0].dtype)
     left = code.pointer(signature.args[0], a, ia)
-    first = code.pointer(signature.args[4], b, ib)
-    packed = [builder.gep(first, [builder.mul(run, _INDEX(n))]) for n in range(-(-vectors // WIDE))]
-    target = code.pointer(signature.args[8], c, ic)
+    packed = [code.pointer(signature.args[4], b, ib)]
+    target = code.pointer(signature.args[7], c, ic)
     lefts = [builder.gep(left, [builder.mul(row_stride, _INDEX(row))]) for row in range(rows)]
     places = [
         code.vector_at(target, builder.mul(target_stride, _INDEX(row)), part)
         for row, part in code.cells
     ]
-    zero = ir.Constant(code.vector, [0.0] * code.lanes)
-    start = [builder.select(add, code.load(place), zero) for place in places]
-    before = builder.block
-    loop, done = builder.append_basic_block("depth"), builder.append_basic_block("done")
-    builder.cbranch(builder.icmp_signed(">", depth, _INDEX(0)), loop, done)
-    builder.position_at_end(loop)
-    at = builder.phi(_INDEX)
-    at.add_incoming(_INDEX(0), before)
-    sums = []
-    for value in start:
-        sums.append(builder.phi(code.vector))
-        sums[-1].add_incoming(value, before)
-    base = builder.mul(at, _INDEX(WIDE * code.lanes))
-    found = code.step(lefts, builder.mul(at, depth_stride), packed, base, sums)
-    following = builder.add(at, _INDEX(1))
-    at.add_incoming(following, loop)
-    for phi, value in zip(sums, found, strict=True):
-        phi.add_incoming(value, loop)
-    builder.cbranch(builder.icmp_signed("<", following, depth), loop, done)
-    builder.position_at_end(done)
-    results = [builder.phi(code.vector) for _ in places]
-    for result, first, last in zip(results, start, found, strict=True):
-        result.add_incoming(first, before)
-        result.add_incoming(last, loop)
-    for place, result in zip(places, results, strict=True):
-        builder.store(result, place).align = code.align
+    start = [
+        builder.select(add, code.load(place), zero)
+        for place, zero in zip(places, code.nothing(), strict=True)
+    ]
+    code.store(code.sum(lefts, depth_stride, packed, depth, start), places)
     return context.get_dummy_value()
 
 
 def tile(rows: int, vectors: int) -> Any:
     """Return the kernel of a tile of some rows and vectors, to be called from compiled code.
 
-    `tile(a, ia, row_stride, depth_stride, b, ib, run, depth, c, ic, target_stride, add)` computes
+    `tile(a, ia, row_stride, depth_stride, b, ib, depth, c, ic, target_stride, add)` computes
     C[r, v] (+)= sum over k < depth of A[r * row_stride + k * depth_stride] * B[k * width + v], with
     A from number `ia` of array `a` on, B from `ib` of `b`, and C, whose rows are `target_stride`
-    apart, from `ic` of `c`. More than `WIDE` vectors are those of runs `run` numbers apart.
+    apart, from `ic` of `c`.
     """
 
     @intrinsic
     def kernel(
         typing: Any, a: Any, ia: Any, row_stride: Any, depth_stride: Any, b: Any, ib: Any,
-        run: Any, depth: Any, c: Any, ic: Any, target_stride: Any, add: Any,
+        depth: Any, c: Any, ic: Any, target_stride: Any, add: Any,
     ) -> Any:  # fmt: skip
         i = types.intp
-        signature = types.void(a, i, i, i, b, i, i, i, c, i, i, types.boolean)
+        signature = types.void(a, i, i, i, b, i, i, c, i, i, types.boolean)
 
         def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return _generate((rows, vectors), context, builder, signature, arguments)

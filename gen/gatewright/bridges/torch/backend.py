@@ -1,0 +1,64 @@
+"""LoadedCell, choice -> what runs a sequence: compiled kernels or plain operations.
+
+Why `auto` warns and does not raise: a model that is moved to another device should go on, and its
+owner should know that it does so without the kernels.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gatewright.bridges.torch.eager import EagerSequence
+from gatewright.bridges.torch.guards import on_kernel_device, refuse_place
+from gatewright.bridges.torch.kernel import KernelSequence
+from gatewright.loaded import LoadedCell
+from gatewright.runtime.validate import ArgumentError, checked_size
+
+BACKENDS = ("auto", "kernel", "eager")
+
+
+class Backend:
+    """What runs a cell's sequences; `name` is one of `BACKENDS`."""
+
+    def __init__(self, loaded: LoadedCell, name: str, threads: int | None) -> None:
+        if name not in BACKENDS:
+            raise ArgumentError(f"`backend` must be one of {', '.join(BACKENDS)}; got {name!r}")
+        self.name = name
+        self._told = False
+        count = checked_size("threads", threads) if threads is not None else 0
+        every = loaded.with_reverse(every_state=True, clip=loaded.reverse.clip)
+        # All of them now: what traces a layer could not follow their making.
+        self._sequences: dict[tuple[bool, bool], Any] = {}
+        for states, cell in ((False, loaded), (True, every)):
+            if name != "kernel":
+                self._sequences[True, states] = EagerSequence(cell)
+            if name != "eager":
+                self._sequences[False, states] = KernelSequence(cell, count)
+
+    def sequence(self, x: Tensor, every: bool) -> Any:
+        """Return what runs x, with the states of every step as results if `every`.
+
+        Raises ArgumentError where kernels were asked for and cannot run x.
+        """
+        eager = self.name == "eager"
+        if self.name == "auto" and not on_kernel_device(x):
+            eager = True
+            self._tell(x.device)
+        if not eager:
+            refuse_place(x)
+        return self._sequences[eager, every]
+
+    def _tell(self, device: torch.device) -> None:
+        """Warn, once, that the kernels are not what runs."""
+        if self._told or torch.compiler.is_compiling():
+            return
+        self._told = True
+        text = (
+            f"the kernels run on the CPU, the layer is on {device}: plain PyTorch operations run "
+            "instead, step by step; backend='eager' chooses them without this warning"
+        )
+        warnings.warn(text, UserWarning, stacklevel=5)

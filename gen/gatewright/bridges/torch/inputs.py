@@ -1,0 +1,151 @@
+"""What a caller gives `forward` -> Rows: checked inputs, and the way back to the caller's form.
+
+A sequence comes padded or packed, with or without a batch, time or batch first, one tensor or a
+dict of them. All of it becomes inputs [T, B, dim] or packed rows.
+
+Why one object for both ways: how outputs go back is known where the inputs came in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from gatewright.bridges.torch.eager import Result
+from gatewright.bridges.torch.guards import as_layer, checked
+from gatewright.bridges.torch.sequences import Run, Tensors, dense, packed
+from gatewright.layers.network import Network
+from gatewright.runtime.validate import ArgumentError, checked_dict
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Inputs [T, B, dim], or packed rows [rows, dim] with their form `packing`.
+
+    `padded` is the number of time steps that packed outputs are padded to again; None leaves them
+    packed, as they came.
+    """
+
+    inputs: Tensors
+    batch: int
+    batched: bool
+    batch_first: bool
+    packing: PackedSequence | None = None
+    padded: int | None = None
+
+    def run(self, run: Run, inputs: Tensors, initial: Tensors, backwards: bool) -> Result:
+        """Run one direction of one layer."""
+        if self.packing is None:
+            return dense(run, inputs, initial, backwards)
+        return packed(run, inputs, self.packing.batch_sizes.tolist(), initial, backwards)
+
+    def sort(self, states: Tensors) -> Tensors:
+        """Return states [groups, B, dim] in the order of packed rows."""
+        order = None if self.packing is None else self.packing.sorted_indices
+        return states if order is None else tuple(each.index_select(1, order) for each in states)
+
+    def unsort(self, states: Tensors) -> Tensors:
+        """Return states [groups, B, dim] in the caller's order."""
+        order = None if self.packing is None else self.packing.unsorted_indices
+        return states if order is None else tuple(each.index_select(1, order) for each in states)
+
+    def outputs(self, y: Tensor) -> Any:
+        """Return outputs in the form in which the inputs came."""
+        if self.packing is None:
+            if not self.batched:
+                return y.squeeze(1)
+            return y.transpose(0, 1) if self.batch_first else y
+        form = self.packing
+        again = PackedSequence(y, form.batch_sizes, form.sorted_indices, form.unsorted_indices)
+        if self.padded is None:
+            return again
+        return pad_packed_sequence(again, self.batch_first, total_length=self.padded)[0]
+
+    def states(self, states: Tensors) -> Tensors:
+        """Return states of all steps, each [groups, ...] and then as outputs are."""
+        if self.packing is not None and self.padded is None:
+            return states
+        return tuple(torch.stack([self.outputs(part) for part in each]) for each in states)
+
+
+def rows_of(x: Any, lengths: Any, network: Network, batch_first: bool, like: Tensor) -> Rows:
+    """Return what a caller gave as Rows. Raises ArgumentError for what does not fit the layer."""
+    names = network.inputs
+    if isinstance(x, Mapping):
+        given = {name: checked_dict("inputs", x, names)[name] for name in names}
+    elif len(names) > 1:
+        raise ArgumentError(f"x must be a dict of the inputs {', '.join(names)}; got one")
+    else:
+        given = {names[0]: x}
+    if isinstance(given[names[0]], PackedSequence):
+        if lengths is not None:
+            raise ArgumentError("a PackedSequence has lengths of its own: leave out `lengths`")
+        return _packed(given, network, batch_first, like)
+    first = given[names[0]]
+    batched = not isinstance(first, Tensor) or first.dim() != 2
+    tensors: dict[str, Tensor] = {}
+    sizes: tuple[Any, ...] = ("B", "T") if batched and batch_first else ("T", "B")
+    sizes = sizes if batched else ("T",)
+    for name, value in given.items():
+        shape = (*sizes, network.width(name))
+        tensors[name] = checked(name, as_layer(value, like), shape, like)
+        sizes = tuple(tensors[name].shape[: len(sizes)])
+    if lengths is not None:
+        return _with_lengths(tensors, lengths, batched, batch_first)
+    return Rows(
+        tuple(_time_first(each, batched, batch_first) for each in tensors.values()),
+        1 if not batched else sizes[int(not batch_first)],
+        batched,
+        batch_first,
+    )
+
+
+def _time_first(x: Tensor, batched: bool, batch_first: bool) -> Tensor:
+    if not batched:
+        return x.unsqueeze(1)
+    return x.transpose(0, 1) if batch_first else x
+
+
+def _packed(given: dict[str, Any], network: Network, batch_first: bool, like: Tensor) -> Rows:
+    form = next(iter(given.values()))
+    tensors = []
+    for name, value in given.items():
+        if not isinstance(value, PackedSequence):
+            raise ArgumentError(f"`{name}` must be a PackedSequence, as the first input is")
+        if not _alike(value, form):
+            raise ArgumentError(f"`{name}` is packed otherwise than the first input")
+        data = as_layer(value.data, like)
+        tensors.append(checked(name, data, ("rows", network.width(name)), like))
+    return Rows(tuple(tensors), int(form.batch_sizes[0]), True, batch_first, form)
+
+
+def _alike(first: PackedSequence, second: PackedSequence) -> bool:
+    orders = first.sorted_indices, second.sorted_indices
+    return torch.equal(first.batch_sizes, second.batch_sizes) and (
+        orders == (None, None)
+        or (None not in orders and torch.equal(*(torch.as_tensor(each) for each in orders)))
+    )
+
+
+def _with_lengths(
+    tensors: dict[str, Tensor], lengths: Any, batched: bool, batch_first: bool
+) -> Rows:
+    x = next(iter(tensors.values()))
+    if not batched:
+        raise ArgumentError("`lengths` need x [T, B, input], or [B, T, input] if batch_first")
+    T, B = x.shape[int(batch_first)], x.shape[int(not batch_first)]
+    counts = torch.as_tensor(lengths, device="cpu")
+    if counts.is_floating_point() or tuple(counts.shape) != (B,):
+        raise ArgumentError(f"`lengths` must be {B} whole numbers, one for each row of x")
+    if B and (int(counts.min()) < 1 or int(counts.max()) > T):
+        raise ArgumentError(f"`lengths` must be from 1 to {T}, the time steps of x")
+    forms = [
+        pack_padded_sequence(each, counts, batch_first, enforce_sorted=False)
+        for each in tensors.values()
+    ]
+    return Rows(tuple(each.data for each in forms), B, True, batch_first, forms[0], T)

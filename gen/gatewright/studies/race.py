@@ -1,0 +1,117 @@
+"""Job -> Race: one job trained by our layer and by others, in turn, from the same weights.
+
+Everything of a training step is timed: drawing the batch, forward, loss, backward, clipping and the
+optimiser. All take the same steps on the same batches, so their losses can be held against each
+other, step by step, and a time is compared only if they agree.
+
+The project's targets for training are those of
+
+    gatewright example char_lm --size full --cell lstm --cell gru_reset_after --cell lstm_peephole
+        --against torch.nn --against loop
+
+faster than `nn.LSTM`, twice as fast as `nn.GRU`, ten times as fast as a loop over a cell that
+PyTorch does not have.
+
+Each takes a few steps at a time, after a pause, another one first in every round; the first step of
+a turn is not counted, as caches are cold and threads asleep. A time is the median of those counted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from gatewright.examples.training import Job, Trainer
+from gatewright.studies.race_peers import PEERS, replaced
+
+OURS = "gatewright"
+TURN, PAUSE = 6, 0.06
+# Single precision: rounding differs, and training lets differences grow.
+TOLERANCE = 0.01
+
+
+@dataclass(frozen=True)
+class Runner:
+    """One way of training: its median seconds for a step, and the loss before every step."""
+
+    name: str
+    seconds: float
+    losses: tuple[float, ...]
+
+    def apart(self, other: Runner) -> float:
+        """Return the largest difference of losses, in parts of the first one's."""
+        pairs = list(zip(self.losses, other.losses, strict=True))
+        if not all(math.isfinite(each) for pair in pairs for each in pair):
+            return math.inf
+        return max(abs(a - b) / abs(a) for a, b in pairs)
+
+
+@dataclass(frozen=True)
+class Race:
+    """Our layer and the others at one job."""
+
+    cell: str
+    ours: Runner
+    others: tuple[Runner, ...]
+
+    def ratio(self, other: Runner) -> float | None:
+        """Return another's time divided by ours; None if it trained something else."""
+        agrees = self.ours.apart(other) <= TOLERANCE
+        return other.seconds / self.ours.seconds if agrees else None
+
+    @property
+    def disagreements(self) -> tuple[str, ...]:
+        """Who trained something else, and by how much."""
+        return tuple(
+            f"{each.name} trained something else than {self.cell}: losses differ by "
+            f"{100 * self.ours.apart(each):.1f} %"
+            for each in self.others
+            if self.ratio(each) is None
+        )
+
+
+def runners(job: Job, names: Sequence[str]) -> dict[str, Job]:
+    """Return the job as it is and for the peers of these names that have the cell."""
+    found = {OURS: job}
+    for name in dict.fromkeys(names):
+        model = replaced(job.model, PEERS[name])
+        if model is not None:
+            found[name] = dataclasses.replace(job, model=model)
+    return found
+
+
+def race(
+    cell: str,
+    job: Job,
+    names: Sequence[str],
+    threads: int,
+    done: Callable[[], None] = lambda: None,
+) -> Race:
+    """Train a job by our layer and the peers of these names that have the cell.
+
+    PyTorch and our kernels have as many threads; `done` is called after every step of any.
+    """
+    torch.set_num_threads(threads)
+    trainers = {name: Trainer(each) for name, each in runners(job, names).items()}
+    times: dict[str, list[float]] = {name: [] for name in trainers}
+    losses: dict[str, list[float]] = {name: [] for name in trainers}
+    order = list(trainers)
+    for first in range(0, job.size.steps, TURN):
+        for name in order:
+            time.sleep(PAUSE)
+            for k in range(first, min(first + TURN, job.size.steps)):
+                start = time.perf_counter()
+                losses[name].append(trainers[name].step(k))
+                taken = time.perf_counter() - start
+                if k > first:
+                    times[name].append(taken)
+                done()
+        order.append(order.pop(0))
+    found = [Runner(name, statistics.median(times[name]), tuple(losses[name])) for name in trainers]
+    return Race(cell, found[0], tuple(found[1:]))
