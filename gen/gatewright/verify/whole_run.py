@@ -80,9 +80,10 @@ class WholeRun:
                 case ast.If(test=test, orelse=[_, *_]) if ast.unparse(test) == "TILES > 1":
                     before = dict(self.totals)
                     self._block(statement.body, env)
-                    together, self.totals = self.totals, before
+                    # The other way has one tile, and nothing in it yet.
+                    together, self.totals, self.tiles = self.totals, before, {}
                     self._block(statement.orelse, env)
-                    _require(self.totals == together, statement)
+                    _require(self.totals == together and set(self.tiles) == {0}, statement)
                 case _:
                     raise TextError("a statement without a meaning", statement)
 
@@ -99,6 +100,7 @@ class WholeRun:
                 self.weights.append(f"{env[weight].array}{turned}")
             case "meet", ["counters", _], _:
                 self.met += 1
+                self.tiles = {}
                 _require(self._meetings(arguments[1], env) == self.met, node)
             case "clear", ["totals", _], [count]:
                 _require(count <= self.registers.get("totals", 0), node)
