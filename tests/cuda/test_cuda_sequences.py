@@ -174,3 +174,26 @@ def test_constants_can_be_given() -> None:
         kernels = Sequences(own.source("cuda"), "float64", device, constants={name: 0.25})
         assert np.allclose(ran(kernels, tensors(given))["y"], right["y"], atol=1e-13)
     assert found
+
+
+@pytest.mark.parametrize("tier", [1, 2])
+def test_cotangents_of_every_state_and_clipped_ones(tier: int) -> None:
+    cell = ("lstm", ())
+    own = loaded(cell).with_reverse(every_state=True, clip=0.05)
+    given = problem(own, SIZES, "float64")
+    ct_states = {"c": np.random.default_rng(1).standard_normal((3, 3, 8))}
+    reference = own.compile("reference", "float64")
+    run = reference.forward(given["parameters"], given["x"], given["state"])
+    right = reference.backward(run, given["ct_y"], given["ct_state"], ct_states)
+    device = EmulatedDevice(tensors=True)
+    kernels = Sequences(own.source("cuda"), "float64", device, tier=tier)
+    there = tensors(given)
+    started = kernels.forward(there["parameters"], {"x": there["x"]}, there["state"])
+    arguments = (started, there["parameters"], there["ct_y"], there["ct_state"])
+    found = kernels.backward(*arguments, tensors({"ct": ct_states})["ct"])
+    for name, array in right.parameters.items():
+        assert np.allclose(found.parameters[name].numpy(), array, atol=1e-12), name
+    without = kernels.backward(*arguments)
+    assert not np.allclose(without.parameters["U_f"].numpy(), right.parameters["U_f"], atol=1e-3)
+    with pytest.raises(ArgumentError, match="no cotangent of `c` at every step"):
+        sequences(cell).backward(*arguments, tensors({"ct": ct_states})["ct"])

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gatewright.runtime.cotangents import EVERY
 from gatewright.runtime.cuda.devices import Device
 from gatewright.runtime.cuda.graphs import GraphedSteps, Graphs
 from gatewright.runtime.cuda.launch import bound
@@ -101,14 +102,22 @@ class Sequences:
         return TensorRun(y.clone() if keep else y, final, kept, sizes)
 
     def backward(
-        self, run: TensorRun, parameters: Tensors, ct_y: Tensor, ct_state: Tensors
+        self,
+        run: TensorRun,
+        parameters: Tensors,
+        ct_y: Tensor,
+        ct_state: Tensors,
+        ct_states: Tensors | None = None,
     ) -> TensorGradients:
-        """Return all gradients, given cotangents of the outputs and of the final states."""
+        """Return all gradients, given cotangents of the outputs and of the final states.
+
+        `ct_states` maps states to cotangents [T, B, dim] of what each step ends with, for kernels
+        of a cell with `every_state`; those that are left out are zeros.
+        """
         if run.kept is None:
             raise ArgumentError("this run kept nothing: call `forward` with `keep=True`")
         sizes = run.sizes
-        dims = self.layout.output_dims
-        self._check("ct_y", ct_y, ("T", "B", *dims), dict(sizes))
+        every = self._cotangents(sizes, ct_y, ct_states or {})
         checked_dict("cotangents of states", ct_state, tuple(self.layout.states))
         for name, tensor in ct_state.items():
             self._check(name, tensor, ("B", *self.layout.states[name]), dict(sizes))
@@ -117,7 +126,7 @@ class Sequences:
         for name, tensor in ct_state.items():
             carried = found[f"d_{name}"]
             carried[sizes["T"] % carried.shape[0]] = tensor
-        values = {**self._parameters(parameters, BACKWARD), **run.kept, **found, "ct_y": ct_y}
+        values = {**self._parameters(parameters, BACKWARD), **run.kept, **found, **every}
         if not sizes["T"] * sizes["B"]:
             for name in self.layout.sums:
                 found[name].zero_()
@@ -130,6 +139,24 @@ class Sequences:
                 for name, dims in self.layout.parameters.items()
             },
         )
+
+    def _cotangents(
+        self, sizes: Mapping[str, int], ct_y: Tensor, ct_states: Tensors
+    ) -> dict[str, Tensor]:
+        """Return what the reverse is given for every step, by name."""
+        dims = {"ct_y": self.layout.output_dims}
+        dims |= {f"{EVERY}{state}": d for state, d in self.layout.states.items()}
+        found = {"ct_y": ct_y, **{f"{EVERY}{state}": each for state, each in ct_states.items()}}
+        for name in found:
+            if name not in self.layout.cotangents:
+                state = name.removeprefix(EVERY)
+                raise ArgumentError(f"these kernels take no cotangent of `{state}` at every step")
+        for name in self.layout.cotangents:
+            shape = ("T", "B", *dims[name])
+            if name not in found:
+                found[name] = ct_y.new_zeros(tuple(sizes[dim] for dim in shape))
+            self._check(name, found[name], shape, dict(sizes))
+        return found
 
     def _run(self, direction: str, sizes: Mapping[str, int], values: Mapping[str, Any]) -> None:
         if sizes["T"] * sizes["B"]:
