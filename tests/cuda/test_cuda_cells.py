@@ -143,7 +143,7 @@ def test_a_step_has_one_product_and_one_kernel(monkeypatch: pytest.MonkeyPatch) 
     for name, gates, stages in (("lstm", 4, 1), ("gru_reset_after", 3, 1), ("gru", 3, 2)):
         own = load(name)
         device = EmulatedDevice()
-        kernels = CudaKernels(own.source("cuda"), "float64", device=device)
+        kernels = CudaKernels(own.source("cuda"), "float64", device=device, tier=1)
         given = problem(own, (T, B, H, I), "float64")
         products.clear()
         run = kernels.forward(given["parameters"], given["x"], given["state"])

@@ -32,7 +32,7 @@ GENERATED_WORDS = frozenset(_WORDS.split())
 # The routines of a generated file: `cell_1`, `before_vjp`, `cell_vjp_2_rows`.
 # And the places of elements: `at_3`.
 _ROUTINE = re.compile(
-    r"(before|cell|steps?|sequence|after|outers|sums|at)(_(vjp|cell|rows|[0-9]+))*"
+    r"(before|cell|steps?|sequence|after|outers|sums|at)(_(vjp|cell|rows|whole|[0-9]+))*"
 )
 
 # Windows opens a device, not a file, under these names, whatever the suffix.

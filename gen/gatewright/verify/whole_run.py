@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gatewright.claims.terms import TRANSPOSE, Term
+from gatewright.python_syntax import parsed
 from gatewright.verify.scalar_text import Scalars, TextError
 
 if TYPE_CHECKING:
@@ -212,8 +213,9 @@ class WholeRun:
         )
         _require(found is not None, where)
         assert found
-        slab = ast.parse(found[1] or "0", mode="eval").body
-        return _At(self.machine._value(slab, env), int(found[2] or 1))
+        (slab,) = parsed(found[1] or "0").body
+        assert isinstance(slab, ast.Expr)
+        return _At(self.machine._value(slab.value, env), int(found[2] or 1))
 
     def _slot(
         self, array: str, place: _At, env: Mapping[str, Any], node: ast.AST
