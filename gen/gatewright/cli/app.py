@@ -18,6 +18,7 @@ import click
 from gatewright import __version__
 from gatewright.cli.bench import bench
 from gatewright.cli.certify import certify
+from gatewright.cli.cuda import cuda
 from gatewright.cli.doctor import cache, doctor
 from gatewright.cli.example import example
 from gatewright.cli.export import export
@@ -47,7 +48,7 @@ def commands() -> None:
 SPECS = (new, check, fmt, transform, list_cells, show, generate, export, explain)
 CHECKS = (grad, verify, prove, relate, assume, certify)
 JOBS = (example, bench, overhead, memory)
-MACHINE = (cache, doctor)
+MACHINE = (cuda, cache, doctor)
 for command in (*SPECS, *CHECKS, *JOBS, *MACHINE):
     commands.add_command(command)
 
