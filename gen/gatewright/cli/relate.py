@@ -96,7 +96,8 @@ def _summary(found: list[Relation], searched: list[Related], seconds: float) -> 
     ]
     for related in searched:
         lines += [f"  undecided: {each}" for each in related.undecided]
-        lines += [f"  not searched: {each}" for each in related.left_out]
+    left_out = dict.fromkeys(each for related in searched for each in related.left_out)
+    lines += [f"  not searched: {each}" for each in left_out]
     if not found:
         sure = (
             "it is undecided whether one is" if account.undecided else "there is proved to be none"
