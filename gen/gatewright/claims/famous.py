@@ -81,6 +81,12 @@ BOUND = (
 )
 
 
+def is_whole(family: str, verdicts: Sequence[Verdict]) -> bool:
+    """Tell whether the readings that the story speaks of are there, and not only some."""
+    names = {verdict.claim.name for verdict in verdicts}
+    return family == FAMILY and names >= PARTS.keys()
+
+
 def story(verdicts: Sequence[Verdict]) -> Iterator[Block]:
     """Yield what is true, what is claimed, and why that is not so."""
     names = naming(verdicts[0].claim)

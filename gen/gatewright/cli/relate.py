@@ -120,7 +120,13 @@ def _told(relation: Relation) -> str:
 
 @click.command()
 @click.argument("claim")
-@click.option("--largest", default=3, show_default=True, help="Assume at most so many things.")
+@click.option(
+    "--largest",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Assume at most so many things.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def assume(claim: str, largest: int, as_json: bool) -> int:
     """Find all minimal sets of extra assumptions under which CLAIM is proved.
