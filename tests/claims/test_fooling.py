@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gatewright.claims.checker import confirm
+from gatewright.claims.named_like import named_like
 from gatewright.claims.prove import decide
 from gatewright.claims.relate import relate
 from gatewright.claims.verdict import Proved, Refuted, Verdict
@@ -212,3 +213,31 @@ def test_a_cell_of_other_names_is_found_to_be_an_lstm() -> None:
         "renamed.*_w = lstm.*_o",
     }
     assert found.relations[0].states == ("renamed.y[t] = h[t]", "renamed.s[t] = c[t]")
+
+
+OTHER_WORDS = """\
+cell: other_words
+inputs: {u: features}
+states: {y: units}
+parameters:
+  W: [units, features]
+  U: [units, units]
+  b: [units]
+equations:
+  y': tanh(W @ u + U @ y + b)
+output: y'
+"""
+
+
+def test_a_cell_with_other_words_for_its_input_and_sizes_is_related() -> None:
+    cell = resolve(read_spec_text(OTHER_WORDS))
+    elman = catalogue.load("elman")
+    assert relate(cell, elman).relations
+    assert relate(elman, cell).relations
+
+
+def test_a_name_is_not_given_to_two_things() -> None:
+    clash = resolve(read_spec_text(OTHER_WORDS.replace("b: [", "x: [").replace("+ b", "+ x")))
+    assert named_like(clash, catalogue.load("elman")) == clash
+    found = relate(clash, catalogue.load("elman"))
+    assert found.left_out == ("everything: the cells read different inputs",)

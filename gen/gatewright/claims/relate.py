@@ -30,6 +30,7 @@ from dataclasses import astuple, dataclass, replace
 from gatewright.claims.claim import Claim, Observed, Owned, Side
 from gatewright.claims.enclosures import Enclosure, apart
 from gatewright.claims.formulas import MeaningError
+from gatewright.claims.named_like import named_like
 from gatewright.claims.normal_form import NormalForm, TooLargeError
 from gatewright.claims.options import Option, options
 from gatewright.claims.prove import proof
@@ -129,6 +130,7 @@ def relate(first: Cell, second: Cell, all_ways: bool = False) -> Related:
 
     Without `all_ways`, relations that need more than the cheapest by more than one are left out.
     """
+    first = named_like(first, second)
     if first.inputs != second.inputs:
         return Related((), left_out=("everything: the cells read different inputs",))
     left, right = Side("first", first, {}), Side("second", second, {})

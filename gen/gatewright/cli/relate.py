@@ -98,7 +98,7 @@ def _summary(found: list[Relation], searched: list[Related], seconds: float) -> 
         lines += [f"  undecided: {each}" for each in related.undecided]
     left_out = dict.fromkeys(each for related in searched for each in related.left_out)
     lines += [f"  not searched: {each}" for each in left_out]
-    if not found:
+    if not found and account.all:
         sure = (
             "it is undecided whether one is" if account.undecided else "there is proved to be none"
         )
