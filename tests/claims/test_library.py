@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import statistics
+import sys
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -88,6 +91,24 @@ def test_the_checker_confirms_nothing_about_a_true_claim(claim: Claim) -> None:
         donor.counterexample, vectors=numbers, matrices=weights, instances=instances, observed=0
     )
     assert not confirm(claim, forged).confirmed
+
+
+def test_the_checker_shares_nothing_with_the_prover() -> None:
+    """It imports what a claim and a counterexample are, and the reader of equations."""
+    seen: set[str] = set()
+    open_modules = ["gatewright.claims.checker"]
+    while open_modules:
+        name = open_modules.pop()
+        seen.add(name)
+        text = Path(sys.modules[name].__file__ or "").read_text()
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gatewright."):
+                open_modules += {node.module or ""} - seen
+    shared = {"claim", "theory", "verdict"}
+    assert {name for name in seen if ".claims" in name} == {
+        "gatewright.claims.checker",
+        *(f"gatewright.claims.{name}" for name in shared),
+    }
 
 
 def test_the_checker_sees_a_forged_counterexample() -> None:
