@@ -6,12 +6,12 @@ multiplied by 0. That is decided by machine. The reasons of the others stand in 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from functools import cache
+from dataclasses import dataclass
 from pathlib import Path
 
 from gatewright.claims.claim import Claim
-from gatewright.claims.library import every_claim
 from gatewright.claims.mutate import mutants
 from gatewright.claims.obligations import inductive
 from gatewright.claims.prove import decide
@@ -27,22 +27,23 @@ def explained() -> dict[tuple[str, str], str]:
     return {(claim, what): why for claim, what, why in rows}
 
 
-@cache
-def survivors() -> tuple[tuple[Claim, str, Claim, Verdict], ...]:
-    """Return every mutant of a proved claim that is not refuted."""
-    return tuple(_survivors())
+@dataclass(frozen=True)
+class Survivor:
+    """A mutant that is not refuted: what was changed, and which of several such changes it is."""
+
+    what: str
+    mutant: Claim
+    found: Verdict
 
 
-def _survivors() -> Iterator[tuple[Claim, str, Claim, Verdict]]:
-    for claim in every_claim():
-        if claim.expect != "proved":
-            continue
-        seen: dict[str, int] = {}
-        for what, mutant in mutants(claim):
-            seen[what] = seen.get(what, 0) + 1
-            found = decide(mutant, explain=False)
-            if found.word != "refuted":
-                yield claim, f"{what} ({seen[what]})", mutant, found
+def survivors(claim: Claim) -> Iterator[Survivor]:
+    """Yield every mutant of a proved claim that is not refuted."""
+    seen: Counter[str] = Counter()
+    for what, mutant in mutants(claim):
+        seen[what] += 1
+        found = decide(mutant, explain=False)
+        if found.word != "refuted":
+            yield Survivor(f"{what} ({seen[what]})", mutant, found)
 
 
 def is_unread(claim: Claim, mutant: Claim) -> bool:

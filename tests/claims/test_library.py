@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import statistics
+import sys
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -90,6 +93,24 @@ def test_the_checker_confirms_nothing_about_a_true_claim(claim: Claim) -> None:
     assert not confirm(claim, forged).confirmed
 
 
+def test_the_checker_shares_nothing_with_the_prover() -> None:
+    """It imports what a claim and a counterexample are, and the reader of equations."""
+    seen: set[str] = set()
+    open_modules = ["gatewright.claims.checker"]
+    while open_modules:
+        name = open_modules.pop()
+        seen.add(name)
+        text = Path(sys.modules[name].__file__ or "").read_text()
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gatewright."):
+                open_modules += {node.module or ""} - seen
+    shared = {"claim", "theory", "verdict"}
+    assert {name for name in seen if ".claims" in name} == {
+        "gatewright.claims.checker",
+        *(f"gatewright.claims.{name}" for name in shared),
+    }
+
+
 def test_the_checker_sees_a_forged_counterexample() -> None:
     claim = next(claim for claim in CLAIMS if claim.name == "formulas")
     finding = verdict("formulas").finding
@@ -151,18 +172,8 @@ def test_random_runs_see_a_false_claim() -> None:
     assert random_runs(claim, 5).disagreed > 0
 
 
-@pytest.mark.parametrize("claim", PROVED, ids=named)
-def test_mutants_are_not_wrongly_proved(claim: Claim) -> None:
-    chosen = list(mutants(claim))[::2]
-    for what, mutant in chosen:
-        found = decide(mutant, explain=False)
-        if found.word == "proved":
-            assert random_runs(mutant, 9).disagreed == 0, what
-    assert chosen
-
-
 def test_at_least_five_hundred_mutants_are_tried() -> None:
-    assert sum(len(list(mutants(claim))[::2]) for claim in PROVED) >= 1500
+    assert sum(len(list(mutants(claim))) for claim in PROVED) >= 3000
 
 
 def test_verdicts_say_the_weakest_theory() -> None:

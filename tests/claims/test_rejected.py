@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatewright.claims.family import read_family_text
+from gatewright.claims.prove import decide
 from gatewright.claims.resolve import resolve_family
 from gatewright.language.codes import CODES
 from gatewright.language.diagnostics import SpecError
@@ -29,6 +30,37 @@ def test_every_mistake_is_reported_with_its_place(case: Case) -> None:
     assert shown(error) == case.expected
     for item in error.diagnostics:
         assert item.code in CODES
+
+
+@pytest.mark.parametrize(
+    ("formula", "code"),
+    [
+        ("(" * 500_000 + "gru.r[t]" + ")" * 500_000, "E0001"),
+        ("(" * 5_000 + "gru.r[t]" + ")" * 5_000, "E0208"),
+        (" + ".join(["gru.r[t]"] * 100_000), "E0001"),
+        (" + ".join(["gru.r[t]"] * 10_000), "E0209"),
+        ("[" * 100_000, "E0104"),
+        ("9" * 100_000, "E0204"),
+        (f"gru.r[t+{'9' * 5_000}]", "E0604"),
+    ],
+    ids=["parentheses", "fewer", "sum", "shorter", "brackets", "digits", "step"],
+)
+def test_what_is_much_too_large_is_refused_at_once(formula: str, code: str) -> None:
+    began = time.perf_counter()
+    error = refusal(edited(l15=f"      keep.r[t]: {formula}"))
+    assert [item.code for item in error.diagnostics] == [code]
+    assert len(str(error)) < 2_000
+    assert time.perf_counter() - began < 5
+
+
+def test_powers_of_powers_end_as_unknown() -> None:
+    inner = "gru.r[t] + gru.z[t] + gru.n[t]"
+    for _ in range(6):
+        inner = f"({inner}) ^ 16"
+    (claim,) = claims(edited(l15=f"      keep.r[t]: {inner}"))
+    began = time.perf_counter()
+    assert decide(claim).word == "unknown"
+    assert time.perf_counter() - began < 5
 
 
 def test_every_code_of_a_claim_file_has_a_case() -> None:

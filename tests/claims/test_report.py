@@ -145,3 +145,40 @@ def test_the_difference_stays_below_its_bound() -> None:
 def test_a_report_into_nowhere_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["prove", "gallery", "--report", "--output", "/no/such/folder"]) == 2
     assert "cannot write" in capsys.readouterr().err
+
+
+OWN = """\
+family: lstm_gru
+title: A family of my own
+claims:
+  mine:
+    statement: A GRU is a GRU.
+    left: gru
+    right: {cell: gru, as: other}
+    parameters:
+      gru.*: other.*
+    observe:
+      - gru.h[t] = other.h[t]
+    expect: proved
+"""
+
+
+def test_a_part_of_the_famous_family_is_told_without_the_story(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["prove", "formulas", "--report", "--output", str(tmp_path)]) == 0
+    page = (tmp_path / "lstm_gru.md").read_text()
+    assert page.startswith("# Is the GRU an LSTM with tied gates?")
+    assert "What is true" not in page
+    (tmp_path / "own.yaml").write_text(OWN)
+    own = str(tmp_path / "own.yaml")
+    assert run(["prove", own, "--report", "--output", str(tmp_path)]) == 0
+    assert (tmp_path / "lstm_gru.md").read_text().startswith("# A family of my own")
+    capsys.readouterr()
+
+
+def test_what_is_true_stands_before_what_is_claimed(tmp_path: Path) -> None:
+    assert run(["prove", "lstm_gru", "--report", "--output", str(tmp_path)]) == 0
+    page = (tmp_path / "lstm_gru.md").read_text()
+    assert 0 < page.index("## What is true") < page.index("## What is claimed") < 2000
+    assert "(all states stay 0)" in page

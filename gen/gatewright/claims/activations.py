@@ -50,9 +50,24 @@ def applied(form: NormalForm, function: str, argument: Polynomial) -> Polynomial
         form.rules["sigmoid(a) = 1 / (1 + exp(-a))"] += 1
         below = add(constant(1), applied(form, "exp", scale(argument, -1)))
         result = division.inverse(form, below)
+    if result is None and form.theory >= Theory.EXP:
+        result = _by_definition(form, function, argument)
     if result is None:
         result = single(form.atom(Applied(function, freeze(argument)), form.is_scalar(argument)))
     return result
+
+
+def _by_definition(form: NormalForm, function: str, argument: Polynomial) -> Polynomial | None:
+    """Write a function by simpler ones, as the function table defines it."""
+    if function == "softplus":
+        form.rules["softplus(a) = log(1 + exp(a))"] += 1
+        return applied(form, "log", add(constant(1), applied(form, "exp", argument)))
+    if function == "hard_tanh":
+        form.rules["hard_tanh(a) = relu(a + 1) - relu(a - 1) - 1"] += 1
+        above = applied(form, "relu", add(argument, constant(1), -1))
+        below = add(applied(form, "relu", add(argument, constant(1))), constant(1), -1)
+        return add(below, above, -1)
+    return None
 
 
 def _by_symmetry(form: NormalForm, function: str, argument: Polynomial) -> Polynomial | None:
@@ -110,6 +125,9 @@ def _relu(form: NormalForm, argument: Polynomial) -> Polynomial | None:
     if value is not None:
         form.rules["relu of a number"] += 1
         return constant(max(value, 0))
+    if division.is_nonnegative(form, argument):
+        form.rules["relu(a) = a, a >= 0"] += 1
+        return argument
     unit, rest = division.positive_unit(form, argument)
     if not unit:
         unit, rest = positive_factor(form, argument)

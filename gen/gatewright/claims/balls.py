@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 
+from gatewright.claims.evaluate import exponent_of
+
 BITS = 160
 UNIT = 1 << BITS
 LARGEST_EXPONENT = 60
@@ -85,6 +87,10 @@ class Balls:
 
     def function(self, name: str) -> Callable[[Ball], Ball]:
         """Return a function of balls. Raises KeyError for one without an enclosure."""
+        exponent = exponent_of(name)
+        if exponent is not None:
+            factor = self.number(exponent)
+            return lambda ball: exp(self.multiply(factor, _FUNCTIONS["log"](ball)))
         return _FUNCTIONS[name]
 
 

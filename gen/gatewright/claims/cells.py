@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from gatewright.claims.family import CellText, Family
 from gatewright.language.cell import Cell
-from gatewright.language.diagnostics import SpecError
+from gatewright.language.diagnostics import SpecError, did_you_mean
 from gatewright.language.inherit import Find
 from gatewright.language.resolve import resolve
 from gatewright.language.shelf import read_spec
@@ -49,7 +49,10 @@ class Cells:
         except SpecError as problem:
             if all(item.span is not None for item in problem.diagnostics):
                 raise
-            here = [replace(item, span=side.cell.span) for item in problem.diagnostics]
+            here = [
+                replace(item, span=side.cell.span, help=did_you_mean(name, self.own, item.help))
+                for item in problem.diagnostics
+            ]
             raise SpecError(here, problem.sources) from None
 
 

@@ -255,7 +255,9 @@ def _arithmetic(sign: str, left: Any, right: Any) -> Any:
         case "/":
             return left / right
         case _:
-            return left ** int(right.a)
+            # Equations have numbers as exponents; one that is not whole takes a positive base.
+            whole = int(right.a)
+            return left**whole if right.a == right.b == whole else iv.exp(right * iv.log(left))
 
 
 def _combined(sign: str, left: Any, right: Any) -> Any:

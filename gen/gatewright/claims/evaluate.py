@@ -10,18 +10,20 @@ balls and cross-checked in a field must be the same terms, read the same way.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from typing import Any, Protocol
 
-from gatewright.claims.terms import Term, below
+from gatewright.claims.terms import IDENTITY, Term, below
 from gatewright.language.equation import parse
 from gatewright.language.expression import Binary, Call, Expr, Name, Negate, Number
 from gatewright.language.functions import FUNCTIONS
 
 Vector = list[Any]
+_POWER = re.compile(r"power_(-?[0-9.]+(?:e[-+]?[0-9]+)?)")
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,22 @@ class Floats:
 
     def function(self, name: str) -> Callable[[float], float]:
         """Return a function of doubles."""
+        exponent = exponent_of(name)
+        if exponent is not None:
+            return lambda value: math.pow(value, float(exponent))
         return NUMBERS[name]
+
+
+def is_known_function(name: str) -> bool:
+    """Tell whether a name has a meaning of its own, so that it cannot be that of any function."""
+    known = name in NUMBERS or name in FUNCTIONS or name in ("diag", "inv", IDENTITY)
+    return known or exponent_of(name) is not None
+
+
+def exponent_of(function: str) -> Fraction | None:
+    """Return the exponent of a function that is a power, such as `power_0.5`; else None."""
+    found = _POWER.fullmatch(function)
+    return Fraction(found[1]) if found else None
 
 
 def _sigmoid(x: float) -> float:

@@ -245,6 +245,10 @@ class _Reader:
     def words(self, node: Node, key: str) -> tuple[tuple[Text, Text], ...]:
         result = []
         for name, value in fields.pairs(self.context, node, key):
+            if isinstance(value, Scalar) and not value.text:
+                message = f"`{fields.short(name.text)}` of `{key}` has no value"
+                self.context.found.add("E0111", message, name.span, "write one after the colon")
+                continue
             text = fields.single(self.context, value, name.text)
             if text is not None:
                 word = Text(" ".join(ascii_name(text.value).split()), text.span)

@@ -81,10 +81,18 @@ BOUND = (
 )
 
 
+def is_whole(family: str, verdicts: Sequence[Verdict]) -> bool:
+    """Tell whether the readings that the story speaks of are there, and not only some."""
+    names = {verdict.claim.name for verdict in verdicts}
+    return family == FAMILY and names >= PARTS.keys()
+
+
 def story(verdicts: Sequence[Verdict]) -> Iterator[Block]:
-    """Yield what is claimed, why it is not so, and what is."""
+    """Yield what is true, what is claimed, and why that is not so."""
     names = naming(verdicts[0].claim)
     yield Block("text", SHORT, names=names)
+    yield Block("heading", "What is true")
+    yield Block("quote", ANSWER, names=names)
     yield Block("heading", "What is claimed")
     yield Block("text", "A text that is often quoted says of the two cells:")
     yield Block("quote", CLAIMED)
@@ -98,8 +106,6 @@ def story(verdicts: Sequence[Verdict]) -> Iterator[Block]:
     yield Block("text", "Three differences, independent of each other:")
     yield Block("table", rows=DIFFERENCES, names=names)
     yield Block("picture", timing_svg(), rows=(("timing", "When each cell computes its gate"),))
-    yield Block("heading", "What is true")
-    yield Block("quote", ANSWER, names=names)
 
 
 def what_else(verdicts: Sequence[Verdict]) -> Iterator[Block]:
@@ -144,11 +150,14 @@ def _assumed(claim: Claim) -> Iterator[Block]:
     names = naming(claim)
     sufficient = [frozenset(each.assumptions) for each in found.sufficient]
     weakest = [
-        each.assumptions
+        each
         for each in found.sufficient
         if not any(_loosened(each.assumptions, text) in sufficient for text in each.assumptions)
     ]
-    sets = [" and ".join(map(_assumption, each)) for each in weakest]
+    sets = [
+        " and ".join(map(_assumption, each.assumptions)) + " (all states stay 0)" * each.at_rest
+        for each in weakest
+    ]
     yield Block("list", "sets", tuple((each,) for each in sets), names)
     yield Block(
         "text",

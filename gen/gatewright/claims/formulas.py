@@ -19,7 +19,14 @@ LinearMap = Callable[[Term], Term]
 
 
 class MeaningError(Exception):
-    """Values of a claim that cannot be computed: defined by themselves, or too far back."""
+    """Values of a claim that cannot be computed: defined by themselves, or too far back.
+
+    `value` is the cell and the name that it happened at, if it was at one.
+    """
+
+    def __init__(self, message: str, value: tuple[str, str] = ("", "")) -> None:
+        super().__init__(message)
+        self.value = value
 
 
 class Scope:

@@ -19,12 +19,12 @@ from gatewright.claims.atoms import Mapped
 from gatewright.claims.claim import Claim
 from gatewright.claims.differentiate import Adjoints, adjoints
 from gatewright.claims.division import cleared, positive_unit
+from gatewright.claims.identities import same_outers
 from gatewright.claims.normal_form import NormalForm, TooLargeError
 from gatewright.claims.obligations import inductive
 from gatewright.claims.polynomial import Polynomial, add, freeze, leading, scale
 from gatewright.claims.terms import INVERSE, TRANSPOSE, Term, Terms, base, below
 from gatewright.claims.theory import SCALARS, Quality, Theory
-from gatewright.claims.translation import same_outers
 
 Pairs = list[tuple[Term, Term]]
 DISCRETE = frozenset({Quality.SIGN, Quality.PERMUTATION})
@@ -185,27 +185,14 @@ class _Compare:
             return root
         for term in below(root):
             if term.place not in self.smooth:
-                parts = [self.smooth[part.place] for part in term.parts]
+                parts = tuple(self.smooth[part.place] for part in term.parts)
                 self.smooth[term.place] = self._one_away(term, parts)
         return self.smooth[root.place]
 
-    def _one_away(self, term: Term, parts: list[Term]) -> Term:
-        terms = self.terms
-        match term.kind:
-            case "add":
-                return terms.add(*parts)
-            case "multiply":
-                return terms.multiply(*parts)
-            case "divide":
-                return terms.divide(*parts)
-            case "map":
-                return terms.map(term.name, *parts)
-            case "apply" if term.name in KINKED:
-                return self._kinked(term, parts[0])
-            case "apply":
-                return terms.apply(term.name, *parts)
-            case _:
-                return term
+    def _one_away(self, term: Term, parts: tuple[Term, ...]) -> Term:
+        if term.kind == "apply" and term.name in KINKED:
+            return self._kinked(term, parts[0])
+        return self.terms.with_parts(term, parts)
 
     def _kinked(self, term: Term, argument: Term) -> Term:
         terms = self.terms

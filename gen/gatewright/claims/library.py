@@ -67,6 +67,13 @@ def claims_named(names: Sequence[str]) -> tuple[Claim, ...]:
     return tuple({id(claim): claim for claim in found}.values())
 
 
+def titles_of(names: Sequence[str]) -> dict[str, str]:
+    """Return the titles of the library's families and of the files given. Raises SpecError."""
+    own = [read_family(Path(name)) for name in names if is_path(name)]
+    library = [family_text(name) for name in family_names()]
+    return {found.name: found.title for found in (*library, *own)}
+
+
 def _by_id(name: str) -> Claim:
     library = every_claim()
     for claim in library:

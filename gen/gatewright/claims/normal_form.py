@@ -108,7 +108,8 @@ class NormalForm:
             self._numbers[atom] = number
             self.atoms.append(atom)
             self.scalar.append(scalar)
-            self.has_roots |= isinstance(atom, Applied) and atom.function == "sqrt"
+            is_root = isinstance(atom, Applied) and atom.function == "sqrt"
+            self.has_roots |= is_root and self.theory >= Theory.TANH_SIGMOID
         return number
 
     def variable(self, name: str) -> int:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import permutations, product
 
 from gatewright.language.cell import Cell, Dims, Equation
-from gatewright.language.expression import Call, names, walk
+from gatewright.language.expression import Binary, Call, Name, names, walk
 
 FACTORS = (1.0, -1.0, 2.0, 0.5)
+MOST_UNNAMED = 3  # parameters of one shape in an equation that are paired in every order
 KEPT_FUNCTIONS = ("exp", "log", "sqrt")
 
 
@@ -74,8 +76,23 @@ def _options(
 
 
 def _parameters(equation: Equation, cell: Cell) -> dict[str, Dims]:
+    """Return the parameters an equation reads and their shapes; a factor's ends in a star.
+
+    So a bias, which is a term, has no peephole, which is a factor, for its counterpart.
+    """
     declared = {parameter.name: parameter.dims for parameter in cell.parameters}
-    return {name: declared[name] for name in names(equation.expr) if name in declared}
+    factors = {
+        part.name
+        for node in walk(equation.expr)
+        if isinstance(node, Binary) and node.operator in ("*", "/")
+        for part in (node.left, node.right)
+        if isinstance(part, Name)
+    }
+    return {
+        name: (*declared[name], *("*" * (name in factors)))
+        for name in names(equation.expr)
+        if name in declared
+    }
 
 
 def _given(
@@ -86,11 +103,8 @@ def _given(
         if gate != (equation.target in second.gates):
             continue
         theirs = _parameters(equation, second)
-        pairs = _matched(own, theirs)
-        if not pairs:
-            continue
-        zeros = [name for name in own if name not in pairs]
-        for factor in FACTORS:
+        for pairs, factor in product(_matched(own, theirs), FACTORS):
+            zeros = [name for name in own if name not in pairs]
             sign = {1.0: "", -1.0: "-", 2.0: "2 * ", 0.5: "0.5 * "}[factor]
             given = {name: f"{sign}second.{other}" for name, other in pairs.items()}
             given |= dict.fromkeys(zeros, "0")
@@ -108,16 +122,30 @@ def _group(parameters: Mapping[str, Dims]) -> str:
     return f"({', '.join(parameters)})" if len(parameters) > 1 else next(iter(parameters))
 
 
-def _matched(own: Mapping[str, Dims], theirs: Mapping[str, Dims]) -> dict[str, str]:
-    """Pair parameters of one shape: those whose names begin alike, else the only ones left."""
-    pairs: dict[str, str] = {}
+def _matched(own: Mapping[str, Dims], theirs: Mapping[str, Dims]) -> list[dict[str, str]]:
+    """Pair parameters of one shape: those whose names begin alike, and the others in every way.
+
+    An author's names say nothing, so what has no counterpart by its name is also tried without one.
+    """
+    alike: dict[str, str] = {}
     for name, dims in own.items():
-        same = [
-            other
-            for other, shape in theirs.items()
-            if shape == dims and other not in pairs.values()
-        ]
-        alike = [other for other in same if other.split("_")[0] == name.split("_")[0]]
-        if alike:
-            pairs[name] = alike[0]
-    return pairs
+        free = [other for other in theirs if other not in alike.values()]
+        same = [other for other in free if _first(other) == _first(name) and theirs[other] == dims]
+        if same:
+            alike[name] = same[0]
+    shapes = dict.fromkeys(dims for name, dims in own.items() if name not in alike)
+    ways = []
+    for shape in shapes:
+        mine = [n for n, dims in own.items() if dims == shape and n not in alike]
+        free = [n for n, dims in theirs.items() if dims == shape and n not in alike.values()]
+        short, long = sorted((mine, free), key=len)
+        if len(long) > MOST_UNNAMED:
+            short, long = [], []
+        orders = [dict(zip(short, each, strict=True)) for each in permutations(long, len(short))]
+        ways.append(orders if short is mine else [{v: k for k, v in o.items()} for o in orders])
+    found = [alike | {k: v for way in each for k, v in way.items()} for each in product(*ways)]
+    return [each for each in ([alike] if alike and alike not in found else []) + found if each]
+
+
+def _first(name: str) -> str:
+    return name.split("_")[0]

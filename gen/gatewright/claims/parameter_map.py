@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from gatewright.claims.claim import Owned
 from gatewright.claims.family import STAR, Formula
 from gatewright.claims.shapes import ClaimShapes
-from gatewright.language.diagnostics import Findings
+from gatewright.language.diagnostics import Findings, did_you_mean
 from gatewright.language.equation import EquationError, parse
 from gatewright.language.expression import Expr, names
 from gatewright.language.references import read_reference
@@ -76,21 +76,33 @@ class ParameterMap:
             help = f"write it as `{self.left.alias}.*_i`, the name of a cell before the dot"
             self.found.add("E0601", message, key.span, help)
             return {}
+        before = len(self.found.found)
+        self._named(text, {s.alias for s in sides})
         result: dict[Owned, Expr] = {}
         for parameter in side.cell.parameters:
             star = _star(parameter.name, match[2], match[3])
-            if star is None:
+            if star is None or len(self.found.found) > before:
                 continue
             filled = STAR.sub(rf"\1.\g<2>{star}\3", text.value)
             expr = self._filled(filled, text)
             if expr is not None and self.shapes.fits(expr, parameter.dims):
                 result[side.alias, parameter.name] = expr
                 self.places[side.alias, parameter.name] = key
-        if not result:
+        if not result and len(self.found.found) == before:
             message = f"`{key}` matches no parameters that `{text}` has"
             help = f"parameters: {', '.join(p.name for p in side.cell.parameters)}"
             self.found.add("E0601", message, key.span, help)
         return result
+
+    def _named(self, text: Text, aliases: set[str]) -> None:
+        """Report a star of what is not a cell of the claim."""
+        for match in STAR.finditer(text.value):
+            if match[1] not in aliases:
+                message = f"`{match[1]}` is not a cell of the claim"
+                help = did_you_mean(
+                    match[1], aliases, f"the cells are {' and '.join(sorted(aliases))}"
+                )
+                self.found.add("E0601", message, text.span, help)
 
     def _filled(self, filled: str, text: Text) -> Expr | None:
         try:

@@ -30,6 +30,7 @@ from dataclasses import astuple, dataclass, replace
 from gatewright.claims.claim import Claim, Observed, Owned, Side
 from gatewright.claims.enclosures import Enclosure, apart
 from gatewright.claims.formulas import MeaningError
+from gatewright.claims.named_like import named_like
 from gatewright.claims.normal_form import NormalForm, TooLargeError
 from gatewright.claims.options import Option, options
 from gatewright.claims.prove import proof
@@ -129,6 +130,7 @@ def relate(first: Cell, second: Cell, all_ways: bool = False) -> Related:
 
     Without `all_ways`, relations that need more than the cheapest by more than one are left out.
     """
+    first = named_like(first, second)
     if first.inputs != second.inputs:
         return Related((), left_out=("everything: the cells read different inputs",))
     left, right = Side("first", first, {}), Side("second", second, {})
@@ -166,6 +168,25 @@ def _keeps_its_states(cell: Cell, fixed: Mapping[str, float]) -> bool:
     return all(not form.difference(after, before) for after, before in pairs)
 
 
+def _soonest(cell: Cell) -> tuple[Equation, ...]:
+    """Return the equations so that every next state comes as soon as it can be computed.
+
+    Only there can a choice be ruled out; a gate that is read later is chosen later.
+    """
+    by_target = {equation.target: equation for equation in cell.equations}
+    needs: dict[str, set[str]] = {}
+    for equation in cell.equations:
+        read = [name for name in names(equation.expr) if name in by_target]
+        needs[equation.target] = {equation.target}.union(*(needs[name] for name in read))
+    found: dict[str, Equation] = {}
+    states = [target for target in by_target if target.endswith("'")]
+    while states:
+        nearest = min(states, key=lambda target: len(needs[target] - found.keys()))
+        states.remove(nearest)
+        found |= {each: by_target[each] for each in by_target if each in needs[nearest]}
+    return tuple({**found, **by_target}.values())
+
+
 @dataclass(frozen=True)
 class _Chosen:
     """One option per equation that has any, and the state map."""
@@ -186,7 +207,8 @@ class _Search:
         self.all = self.proved = self.excluded = self.meaningless = self.nodes = 0
         # How many ways there are to choose for an equation and all after it.
         self.ways = [1]
-        for equation in reversed(left.cell.equations):
+        self.equations = _soonest(left.cell)
+        for equation in reversed(self.equations):
             self.ways.insert(0, self.ways[0] * len(self.options[equation.target]))
 
     def account(self) -> Account:
@@ -257,11 +279,10 @@ class _Search:
         after: Mapping[str, Enclosure],
         free: Mapping[str, Values],
     ) -> Iterator[dict[str, Option]]:
-        equations = self.left.cell.equations
-        if index == len(equations):
+        if index == len(self.equations):
             yield dict(chosen)
             return
-        equation = equations[index]
+        equation = self.equations[index]
         target = equation.target
         wanted = after[target[:-1]] if target.endswith("'") else None
         known = free.get(target)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from gatewright.claims.details import MEANING, detail
-from gatewright.claims.famous import FAMILY, story, what_else
+from gatewright.claims.famous import is_whole, story, what_else
 from gatewright.claims.pages import Block, html, markdown
 from gatewright.claims.tell import ASSUMES
 from gatewright.claims.typeset import naming
@@ -35,16 +35,17 @@ def report(family: str, title: str, verdicts: Sequence[Verdict]) -> dict[str, st
 
 
 def _page(family: str, title: str, verdicts: Sequence[Verdict]) -> Iterator[Block]:
+    famous = is_whole(family, verdicts)
     yield Block("title", title)
-    if family == FAMILY:
+    if famous:
         yield from story(verdicts)
         yield Block("heading", "Every reading and its verdict")
-    yield _overview(verdicts, family == FAMILY)
-    if family == FAMILY:
+    yield _overview(verdicts, famous)
+    if famous:
         yield from what_else(verdicts)
     yield Block("heading", "In detail")
     for verdict in verdicts:
-        yield from detail(verdict, family != FAMILY)
+        yield from detail(verdict, not famous)
     yield Block("heading", "What a verdict means")
     yield Block("text", MEANING)
 

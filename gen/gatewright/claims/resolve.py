@@ -12,6 +12,7 @@ from typing import Literal
 
 from gatewright.claims.cells import Cells
 from gatewright.claims.claim import Claim, Expectation, Observed, Owned, Side, Symbol
+from gatewright.claims.evaluate import is_known_function
 from gatewright.claims.family import (
     CellText,
     ClaimText,
@@ -38,6 +39,7 @@ from gatewright.language.expression import Call, Expr, names, substitute, walk
 from gatewright.language.fields import CELL_NAME
 from gatewright.language.functions import AUTHOR_FUNCTIONS
 from gatewright.language.references import Reference, is_reference, read_reference
+from gatewright.language.shelf import is_path
 from gatewright.language.spec import Text
 
 KINDS: dict[str, tuple[tuple[str, ...], Quality]] = {
@@ -82,10 +84,20 @@ def _check_meaning(claim: Claim, text: ClaimText, found: Findings) -> None:
     except MeaningError as problem:
         help = "read each value from an earlier step, or from the other cell"
         message = f"claim `{claim.name}` cannot be computed: {problem}"
-        found.add("E0616", message, text.name.span, help)
+        found.add("E0616", message, _given(text, problem.value), help)
     except ZeroDivisionError:
-        help = "divide by what is declared nonzero under `for_all:`"
-        found.add("E0616", f"claim `{claim.name}` divides by zero", text.name.span, help)
+        message = f"claim `{claim.name}` divides by zero, in its first step or in every one"
+        help = "divide by what is declared nonzero under `for_all:`; states begin at zero unless"
+        found.add("E0616", message, text.name.span, f"{help} `initial: related` is written")
+
+
+def _given(text: ClaimText, value: Owned) -> Span:
+    """Return the place where a claim says what a value is, or else that of its name."""
+    for key, _ in (*text.ties, *text.states):
+        reference = read_reference(key.value)
+        if isinstance(reference, Reference) and (reference.cell, reference.name) == value:
+            return key.span
+    return text.name.span
 
 
 @dataclass
@@ -114,6 +126,10 @@ class _Resolver:
             owned for word in text.sequences if (owned := self._gate(word)) is not None
         )
         ties = self._by_step(text.ties, "tie", self.shapes.equation)
+        for alias, gate in sorted(sequences & ties.keys()):
+            message = f"`{alias}.{gate}` is any sequence and is tied too"
+            help = "keep it under `sequences:` or under `ties:`"
+            self.found.add("E0609", message, _given(text, (alias, gate)), help)
         parameters = ParameterMap(self.shapes, self.found).of(text.parameters)
         states = self._by_step(text.states, "state map", self.shapes.state)
         aliases = {alias for alias, _ in states}
@@ -124,7 +140,7 @@ class _Resolver:
             )
         self._complete(states)
         observe = tuple(self._observed(*each) for each in text.observe)
-        qualities = self._assumed()
+        qualities = self._assumed({**parameters, **states})
         if len(self.found.found) > before:
             return None
         return Claim(
@@ -153,6 +169,8 @@ class _Resolver:
             if not CELL_NAME.fullmatch(side.alias.value):
                 message = f"`{side.alias}` is not a valid name for a cell of a claim"
                 help = "lower-case letters, digits and `_`, starting with a letter"
+                if side.alias is side.cell and is_path(side.cell.value):
+                    help = f"name it: `{{cell: {side.cell}, as: mine}}`"
                 raise SpecError([Diagnostic("E0114", message, side.alias.span, help)], self._source)
         if left.alias.value == right.alias.value:
             message = f"both cells of the claim are called `{left.alias}`"
@@ -173,8 +191,10 @@ class _Resolver:
 
     def _symbols(self) -> None:
         for name, kind in self.text.for_all:
-            if not name.value.isidentifier() or name.value in AUTHOR_FUNCTIONS:
+            if not name.value.isidentifier() or is_known_function(name.value):
                 message = f"`{name}` is not a valid name for what a claim holds for all of"
+                if name.value.isidentifier():
+                    message += ": it is that of a function that proofs know"
                 self.found.add("E0606", message, name.span, "use another name, such as `phi`")
             elif kind.value not in KINDS:
                 message = f"`{name}` cannot be `{kind}`"
@@ -291,9 +311,14 @@ class _Resolver:
         if one is not None and other is not None and one != other and one and other:
             message = f"shapes [{', '.join(one)}] and [{', '.join(other)}] are compared"
             self.found.add("E0608", message, right.where, "observe values of one shape")
+        elif one is not None and other is not None and not (_values(left) or _values(right)):
+            message = f"`{text}` reads no value of a cell"
+            example = f"{self.left.alias}.{_last(self.left)}[t]"
+            help = f"observe what a step computes, such as `{example}`"
+            self.found.add("E0610", message, left.where, help)
         return Observed(left.expr, right.expr, text)
 
-    def _assumed(self) -> dict[Owned, Quality]:
+    def _assumed(self, given: Mapping[Owned, Expr]) -> dict[Owned, Quality]:
         result: dict[Owned, Quality] = {}
         for key, value in self.text.assume:
             if value.value not in ASSUMPTIONS:
@@ -302,14 +327,18 @@ class _Resolver:
             reference = read_reference(key.value)
             if not isinstance(reference, Reference):
                 self.found.add("E0604", f"`{key}` is not a value of a cell", key.span, reference)
-            elif ASSUMPTIONS[value.value] is Quality.DIAGONAL:
-                owned = self.shapes.parameter(reference, key.span)
-                if owned is not None:
-                    result[owned] = Quality.DIAGONAL
+                continue
+            of_matrix = ASSUMPTIONS[value.value] is Quality.DIAGONAL
+            owner = self.shapes.matrix if of_matrix else self.shapes.state
+            owned = owner(reference, key.span)
+            if owned is None:
+                continue
+            if owned in given:
+                message = f"`{key}` is given by `{given[owned]}`"
+                help = "assume it of what it is given by"
+                self.found.add("E0609", message, key.span, help)
             else:
-                owned = self.shapes.state(reference, key.span)
-                if owned is not None:
-                    result[owned] = Quality.NONNEGATIVE
+                result[owned] = ASSUMPTIONS[value.value]
         return result
 
     def _candidate(self, labels: Text, cell: Text) -> tuple[frozenset[str], Cell]:
@@ -332,6 +361,12 @@ class _Resolver:
                 return verdict
         unknown_word(self.text.expect, ("proved", "refuted", "unknown"), "`expect`", self.found)
         return "unknown"
+
+
+def _values(formula: Formula) -> bool:
+    """Tell whether a formula reads a value that a cell computes at a step."""
+    found = [read_reference(name) for name in names(formula.expr) if is_reference(name)]
+    return any(isinstance(r, Reference) and r.cell and r.shift is not None for r in found)
 
 
 def _last(side: Side) -> str:

@@ -58,6 +58,8 @@ def settled(form: NormalForm, poly: Polynomial) -> Polynomial:
             continue
         form.rules["sqrt(a) sqrt(a) = a"] += 1
         atom, power = found
+        if not division.is_nonnegative(form, _under(form, atom)):
+            form.conditions.add(atom)  # A negative number has no root to be squared.
         rest: Monomial = tuple(each for each in monomial if each != found)
         left = ((atom, 1),) if power % 2 else ()
         under = _under(form, atom)

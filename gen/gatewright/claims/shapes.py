@@ -140,6 +140,18 @@ class ClaimShapes:
         self.found.add("E0301", message, span, help)
         return None
 
+    def matrix(self, reference: Reference, span: Span) -> Owned | None:
+        """Return a square matrix of a cell; report what is none."""
+        owned = self.parameter(reference, span)
+        side = self.known.side(reference.cell)
+        dims = parameter_dims(side, reference.name) if side and owned else None
+        if dims is None or (len(dims) == 2 and dims[0] == dims[1]):
+            return owned
+        message = f"`{reference.cell}.{reference.name}` is [{', '.join(dims)}]"
+        help = "only a matrix with as many rows as columns can be diagonal"
+        self.found.add("E0608", message, span, help)
+        return None
+
     def _side(self, reference: Reference, span: Span) -> Side | None:
         side = self.known.side(reference.cell)
         if side is None:
@@ -268,9 +280,18 @@ def _product(expr: Expr, left: Dims, right: Dims) -> Dims:
     raise _ProblemError("E0608", message, expr, "use `*` for an elementwise product")
 
 
-def _elementwise(expr: Expr, operator: str, left: Dims, right: Dims) -> Dims:
+def _elementwise(expr: Binary, operator: str, left: Dims, right: Dims) -> Dims:
     if operator == "^":
+        if len(left) == 2:
+            raise _ProblemError("E0608", "a matrix has no power", expr, "multiply with `@`")
         return left
+    if operator == "/" and _is_zero(expr.right):
+        raise _ProblemError("E0407", "division by zero", expr.right, "there is no such number")
+    if operator in ("+", "-") and {len(left), len(right)} == {0, 2}:
+        one, other = expr.left, expr.right
+        if not _is_zero(one if not left else other):
+            help = "write diag(k) for k times the matrix 1"
+            raise _ProblemError("E0608", "a number is added to a matrix", expr, help)
     if left == right or not right:
         if len(left) == 2 and operator in ("*", "/") and right:
             raise _ProblemError("E0608", "matrices are multiplied with `@`", expr)

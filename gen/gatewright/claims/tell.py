@@ -51,7 +51,8 @@ def _proved(claim: Claim, proof: Proved) -> Iterator[str]:
     for state, value in proof.states.items():
         yield f"    {state} = {value}"
     for tie, steps in proof.lookahead.items():
-        yield f"  the tie of {tie} looks {steps} step ahead: no cell computed in order can keep it"
+        ahead = f"{steps} step{'s' * (steps != 1)} ahead"
+        yield f"  the tie of {tie} looks {ahead}: no cell computed in order can keep it"
     for rule, count in proof.rules:
         yield f"  used {count} times: {rule}" if count > 1 else f"  used once: {rule}"
     for what, text in proof.normal_forms:

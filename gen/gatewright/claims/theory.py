@@ -3,7 +3,8 @@
 UF            nothing: an identity holds for every function in place of sigmoid and tanh
 PARITY        sigmoid(-a) = 1 - sigmoid(a), tanh and sin odd, cos even, relu(k a) = k relu(a), k > 0
 TANH-SIGMOID  tanh(a) = 2 sigmoid(2a) - 1 and exp(a + b) = exp(a) exp(b)
-EXP           sigmoid(a) = 1 / (1 + exp(-a))
+EXP           sigmoid(a) = 1 / (1 + exp(-a)), softplus(a) = log(1 + exp(a)), and
+              hard_tanh(a) = relu(a + 1) - relu(a - 1) - 1
 
 Why ordered: a claim is reported with the weakest theory that proves it, and the weakest says the
 most; a claim proved in UF is true for whatever function is put in place of tanh.

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 from gatewright.claims.differentiate import Adjoints, adjoints
 from gatewright.claims.formulas import LinearMap, Scope, exact, vector_of
-from gatewright.claims.identities import Comparison, Identities, Pairs, same_outers
+from gatewright.claims.identities import Comparison, Identities, Pairs
 from gatewright.claims.terms import TRANSPOSE, Term, Terms
 from gatewright.claims.theory import Quality
 from gatewright.language.cell import Cell
@@ -195,12 +195,10 @@ def gradients(
 
 
 __all__ = [
-    "Identities",
     "Values",
     "cell_values",
     "gradients",
     "reverse_identities",
     "run_program",
-    "same_outers",
     "verified",
 ]

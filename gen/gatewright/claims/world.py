@@ -9,6 +9,7 @@ after, so the two cells of a claim advance together, each as far as the other ne
 
 from __future__ import annotations
 
+from collections import Counter
 from fractions import Fraction
 from typing import Literal
 
@@ -23,6 +24,7 @@ from gatewright.language.references import Reference, is_reference, read_referen
 
 Mode = Literal["induct", "unroll"]
 BEFORE = -1  # the step whose states step t begins with, where proofs call step t number 0
+LONGEST_CHAIN = 40  # steps through which one name may lead to itself at another step
 
 
 class World:
@@ -37,6 +39,7 @@ class World:
         self.lookahead = 0
         self._values: dict[tuple[str, str, int], Term] = {}
         self._open: set[tuple[str, str, int]] = set()
+        self._chains: Counter[tuple[str, str]] = Counter()
         self._sides = {side.alias: side for side in claim.sides}
         self._equations: dict[str, dict[str, Equation]] = {
             side.alias: {each.target: each for each in side.cell.equations} for side in claim.sides
@@ -48,12 +51,17 @@ class World:
         if key in self._values:
             return self._values[key]
         if key in self._open:
-            raise MeaningError(f"`{alias}.{name}` at one step is defined by itself")
+            raise MeaningError(f"`{alias}.{name}` at one step is defined by itself", (alias, name))
+        if self._chains[alias, name] == LONGEST_CHAIN:
+            message = f"`{alias}.{name}` is defined by itself at other steps, without end"
+            raise MeaningError(message, (alias, name))
         self._open.add(key)
+        self._chains[alias, name] += 1
         try:
             found = self._value(self._sides[alias], name, step)
         finally:
             self._open.discard(key)
+            self._chains[alias, name] -= 1
         self._values[key] = found
         return found
 
@@ -71,7 +79,8 @@ class World:
             return self.formula(self.claim.ties[alias, name], step)
         if step < (0 if self.mode == "induct" else 1):
             raise MeaningError(
-                f"`{alias}.{name}` is read at a step before the first that is computed"
+                f"`{alias}.{name}` is read at a step before the first that is computed",
+                (alias, name),
             )
         equation = self._equations[alias][f"{name}'" if is_state else name]
         return self._in_cell(equation.expr, side, equation.target.removesuffix("'"), step)
@@ -83,7 +92,8 @@ class World:
             return self.formula(self.claim.states[alias, name], step)
         if step < (BEFORE if self.mode == "induct" else 0):
             raise MeaningError(
-                f"`{alias}.{name}` is read before the state that a proof begins with"
+                f"`{alias}.{name}` is read before the state that a proof begins with",
+                (alias, name),
             )
         if not related:
             return self.terms.zero

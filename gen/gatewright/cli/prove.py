@@ -10,7 +10,7 @@ import click
 from gatewright.cli.output import coloured, print_json, table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from gatewright.claims.verdict import Verdict
 
@@ -29,7 +29,7 @@ def prove(
     Exit code 0: all verdicts are as their files expect; 1: one is not; 4: one is unknown. Every
     counterexample is recomputed by an independent checker before it is printed.
     """
-    from gatewright.claims.library import claims_named, every_claim
+    from gatewright.claims.library import claims_named, every_claim, titles_of
     from gatewright.claims.prove import decide
 
     if everything == bool(claims):
@@ -38,7 +38,7 @@ def prove(
     verdicts = [decide(claim) for claim in chosen]
     require_confirmed(verdicts)
     if report:
-        _write_reports(verdicts, output)
+        _write_reports(verdicts, titles_of(claims), output)
     if as_json:
         print_json(claims=[verdict.to_json() for verdict in verdicts])
     else:
@@ -46,17 +46,15 @@ def prove(
     return exit_code(verdicts)
 
 
-def _write_reports(verdicts: Sequence[Verdict], output: str) -> None:
+def _write_reports(verdicts: Sequence[Verdict], titles: Mapping[str, str], output: str) -> None:
     from pathlib import Path
 
-    from gatewright.claims.library import family_names, family_text
     from gatewright.claims.report import report
     from gatewright.emit.write import write_one
 
     for name in dict.fromkeys(verdict.claim.family for verdict in verdicts):
         own = [verdict for verdict in verdicts if verdict.claim.family == name]
-        title = family_text(name).title if name in family_names() else name
-        for file, text in report(name, title, own).items():
+        for file, text in report(name, titles.get(name, name), own).items():
             path = Path(output) / file
             write_one(path, text)
             click.echo(f"wrote {path}", err=True)

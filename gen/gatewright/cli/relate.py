@@ -96,8 +96,9 @@ def _summary(found: list[Relation], searched: list[Related], seconds: float) -> 
     ]
     for related in searched:
         lines += [f"  undecided: {each}" for each in related.undecided]
-        lines += [f"  not searched: {each}" for each in related.left_out]
-    if not found:
+    left_out = dict.fromkeys(each for related in searched for each in related.left_out)
+    lines += [f"  not searched: {each}" for each in left_out]
+    if not found and account.all:
         sure = (
             "it is undecided whether one is" if account.undecided else "there is proved to be none"
         )
@@ -119,7 +120,13 @@ def _told(relation: Relation) -> str:
 
 @click.command()
 @click.argument("claim")
-@click.option("--largest", default=3, show_default=True, help="Assume at most so many things.")
+@click.option(
+    "--largest",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Assume at most so many things.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def assume(claim: str, largest: int, as_json: bool) -> int:
     """Find all minimal sets of extra assumptions under which CLAIM is proved.
