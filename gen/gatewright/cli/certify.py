@@ -31,7 +31,7 @@ AXIOMS = frozenset(
 @click.option("--output", help="Keep the certificates in this folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def certify(claims: tuple[str, ...], everything: bool, output: str | None, as_json: bool) -> int:
-    """Write Coq certificates of proved CLAIMS and have `coqc` check them.
+    """Have Coq check certificates of proved CLAIMS.
 
     A certificate is a theorem about the runs of both cells, over every sequence, of every length.
     It is accepted if it assumes nothing but the axioms of Coq's real numbers and that functions

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 def prove(
     claims: tuple[str, ...], everything: bool, as_json: bool, report: bool, output: str
 ) -> int:
-    """Prove or refute CLAIMS: ids, families such as lstm_gru, or files.
+    """Prove or refute CLAIMS about cells.
 
-    Exit code 0: all verdicts are as their files expect; 1: one is not; 4: one is unknown. Every
-    counterexample is recomputed by an independent checker before it is printed.
+    CLAIMS are ids, families such as lstm_gru, or files. Exit code 0: all verdicts are as their
+    files expect; 1: one is not; 4: one is unknown. Every counterexample is recomputed by an
+    independent checker before it is printed.
     """
     from gatewright.claims.library import claims_named, every_claim
     from gatewright.claims.prove import decide
