@@ -64,6 +64,7 @@ DOORS = {
     "torch": {
         "bridges/torch",
         "examples",
+        "runtime/cuda/tensors.py",
         "studies/peers_torch.py",
         "studies/race_peers.py",
         "studies/race.py",

@@ -148,21 +148,20 @@ class LoadedCell:
             from gatewright.verify.reference import ReferenceKernels
 
             return ReferenceKernels(self.programs, dtype, constants)
-        from gatewright.runtime.kernels import HostMemory, Kernels, Memory
+        if target == "cuda":
+            from gatewright.runtime.cuda.kernels import CudaKernels
+
+            return CudaKernels(self.source(target), dtype, constants)
+        from gatewright.runtime.kernels import HostMemory, Kernels
         from gatewright.runtime.load import load_module
 
-        memory: Memory = HostMemory()
         engine = None
         if target == "cpu" and threads is not None:
             from gatewright.runtime.cpu.plans import CpuEngine
 
             engine = CpuEngine(checked_size("threads", threads))
-        text = self.source(target)
-        if target == "cuda":
-            from gatewright.runtime.cuda import DeviceMemory
-
-            memory = DeviceMemory()
-        return Kernels(load_module(text, target, dtype), memory, constants, engine)
+        module = load_module(self.source(target), target, dtype)
+        return Kernels(module, HostMemory(), constants, engine)
 
     def _sizes(self, sizes: Mapping[str, Any]) -> dict[str, int]:
         dims = self.cell.dims

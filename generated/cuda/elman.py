@@ -13,20 +13,34 @@ from numpy import float64 as real
 
 from gatewright.runtime.cuda import (
     all_rows,
-    all_units,
     device,
     driver,
     engine,
-    first_row,
-    first_unit,
     flat,
+    local_array,
     outer,
     product,
     product_transposed,
     rows,
+    syncthreads,
     tanh,
+    this_row,
+    this_unit,
     units,
+    whole,
 )
+from gatewright.runtime.cuda.parts import (
+    clear,
+    fill,
+    load_columns,
+    load_rows,
+    meet,
+    multiply,
+    own_row,
+    own_unit,
+    owns_row,
+)
+from gatewright.runtime.cuda.sizes import EACH, HIDDEN
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -44,11 +58,12 @@ def cell(W_x, U_h, b):
 
 
 @rows
-def cell_rows(W_x, U_h, b, h_next):
+def cell_rows(row_count, unit_count, W_x, U_h, b, h_next):
     """Run `cell` for every row and every unit."""
-    for row in range(first_row(), h_next.shape[0], all_rows()):
-        for unit in range(first_unit(), h_next.shape[1], all_units()):
-            h_next[row, unit] = cell(W_x[row, unit], U_h[row, unit], b[unit])
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        h_next[at] = cell(W_x[at], U_h[at], b[unit])
 
 
 @driver
@@ -65,13 +80,47 @@ def step(U, h, W_x, b, U_h, h_next):
 
 
 @driver
-def forward(T, chunk, W, x, W_x, U, h, b, U_h):
-    """Run T time steps, in chunks."""
-    for first in range(0, T, chunk):
-        last = min(first + chunk, T)
-        before(W, flat(x, first, last), flat(W_x, 0, last - first))
-        for t in range(first, last):
-            step(U, h[t], W_x[t - first], b, U_h, h[t + 1])
+def steps(T, U, h, W_x, b, U_h):
+    """Run the steps of a sequence one by one."""
+    for t in range(T):
+        step(U, h[t], W_x[t], b, U_h, h[t + 1])
+
+
+@driver
+def forward(T, W, x, W_x, U, h, b, U_h):
+    """Run T time steps."""
+    before(W, flat(x, 0, T), flat(W_x, 0, T))
+    steps(T, U, h, W_x, b, U_h)
+
+
+@whole
+def steps_whole(T, B, counters, U, h, W_x, b):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_rows(U, 0)
+    totals = local_array(EACH, real)
+    h_kept = local_array(EACH, real)
+    h_next_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        at = row * HIDDEN + unit
+        h_kept[each] = h[at] if owns_row(each, B) else real(0)
+    for t in range(T):
+        meet(counters, t + 1)
+        clear(totals, 1)
+        fill(0, h_kept, h, t * B, B, 1)
+        syncthreads()
+        multiply(totals, 0, 0, 1, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_next = ((t + 1) * B + row) * HIDDEN + unit
+            h_next_now = cell(W_x[at], totals[each], b[unit])
+            h_next_kept[each] = h_next_now
+            if owns_row(each, B):
+                h[at_next] = h_next_now
+        for each in range(EACH):
+            h_kept[each] = h_next_kept[each]
 
 
 # Reverse: 4 elementwise operations per row and unit, and its matrix products.
@@ -87,22 +136,25 @@ def cell_vjp(ct_y, ct_h_next, h_next):
 
 
 @rows
-def cell_vjp_rows(ct_y, ct_h_next, h_next, d_a_h_next):
+def cell_vjp_rows(row_count, unit_count, ct_y, ct_h_next, h_next, d_a_h_next):
     """Run `cell_vjp` for every row and every unit."""
-    for row in range(first_row(), d_a_h_next.shape[0], all_rows()):
-        for unit in range(first_unit(), d_a_h_next.shape[1], all_units()):
-            d_a_h_next[row, unit] = cell_vjp(
-                ct_y[row, unit], ct_h_next[row, unit], h_next[row, unit]
-            )
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        d_a_h_next[at] = cell_vjp(ct_y[at], ct_h_next[at], h_next[at])
 
 
 @units
-def sums(more, d_a_h_next, d_b):
-    """Sum over all rows what becomes the gradients of vectors and scalars."""
-    for unit in range(first_unit(), d_a_h_next.shape[1], all_units()):
-        d_b[unit] = d_b[unit] if more else real(0)
-        for row in range(d_a_h_next.shape[0] - 1, -1, -1):
-            d_b[unit] += d_a_h_next[row, unit]
+def sums(row_count, unit_count, d_a_h_next, d_b):
+    """Sum what becomes the gradients of vectors and scalars, in parts."""
+    unit = this_unit()
+    if unit < unit_count:
+        d_b_part = real(0)
+        for row in range(this_row(), row_count, all_rows()):
+            at = row * unit_count + unit
+            d_b_part += d_a_h_next[at]
+        at = this_row() * unit_count + unit
+        d_b[at] = d_b_part
 
 
 @driver
@@ -127,22 +179,55 @@ def outers_vjp(more, d_a_h_next, x, d_W, h, d_U, d_b):
 
 
 @driver
-def backward(T, chunk, more, ct_y, d_h, h, U, d_a_h_next, W, d_x, x, d_W, d_U, d_b):
-    """Run T time steps from the last to the first, in chunks."""
-    for last in range(T, 0, -chunk):
-        first = max(last - chunk, 0)
-        for t in range(last - 1, first - 1, -1):
-            step_vjp(ct_y[t], d_h[(t + 1) % 2], h[t + 1], U, d_a_h_next[t - first], d_h[t % 2])
-        after_vjp(W, flat(d_a_h_next, 0, last - first), flat(d_x, first, last))
-        outers_vjp(
-            more or last < T,
-            flat(d_a_h_next, 0, last - first),
-            flat(x, first, last),
-            d_W,
-            flat(h, first, last),
-            d_U,
-            d_b,
-        )
+def steps_vjp(T, ct_y, d_h, h, U, d_a_h_next):
+    """Run the steps of a sequence one by one."""
+    for t in range(T - 1, -1, -1):
+        step_vjp(ct_y[t], d_h[(t + 1) % 2], h[t + 1], U, d_a_h_next[t], d_h[t % 2])
+
+
+@driver
+def backward(T, more, ct_y, d_h, h, U, d_a_h_next, W, d_x, x, d_W, d_U, d_b):
+    """Run T time steps from the last to the first."""
+    steps_vjp(T, ct_y, d_h, h, U, d_a_h_next)
+    after_vjp(W, flat(d_a_h_next, 0, T), flat(d_x, 0, T))
+    outers_vjp(more, flat(d_a_h_next, 0, T), flat(x, 0, T), d_W, flat(h, 0, T), d_U, d_b)
+
+
+@whole
+def steps_vjp_whole(T, B, counters, U, ct_y, h, d_a_h_next, d_h):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_columns(U, 0)
+    totals = local_array(EACH, real)
+    ct_h_next_kept = local_array(EACH, real)
+    d_h_kept = local_array(EACH, real)
+    d_a_h_next_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        at = (T % 2 * B + row) * HIDDEN + unit
+        ct_h_next_kept[each] = d_h[at] if owns_row(each, B) else real(0)
+    for t in range(T - 1, -1, -1):
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_next = ((t + 1) * B + row) * HIDDEN + unit
+            d_a_h_next_now = cell_vjp(ct_y[at], ct_h_next_kept[each], h[at_next])
+            d_a_h_next_kept[each] = d_a_h_next_now
+            if owns_row(each, B):
+                d_a_h_next[at] = d_a_h_next_now
+        meet(counters, T - t)
+        clear(totals, 1)
+        fill(0, d_a_h_next_kept, d_a_h_next, t * B, B, 1)
+        syncthreads()
+        multiply(totals, 0, 0, 1, 0)
+        for each in range(EACH):
+            d_h_kept[each] = totals[each]
+        for each in range(EACH):
+            ct_h_next_kept[each] = d_h_kept[each]
+    for each in range(EACH):
+        row = own_row(each, B)
+        if owns_row(each, B):
+            d_h[row * HIDDEN + unit] = ct_h_next_kept[each]
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -171,6 +256,10 @@ LAYOUT = Layout(
         "d_W": ("gradient", "hidden", "input"),
         "d_U": ("gradient", "hidden", "hidden"),
         "d_b": ("gradient", "hidden"),
+    },
+    wholes={
+        "forward": {"weights": 1, "tiles": 1, "totals": 1, "terms": 1, "meetings": 1},
+        "backward": {"weights": 1, "tiles": 1, "totals": 1, "terms": 1, "meetings": 1},
     },
     engine=engine,
 )

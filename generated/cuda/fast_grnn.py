@@ -14,21 +14,35 @@ from numpy import float64 as real
 
 from gatewright.runtime.cuda import (
     all_rows,
-    all_units,
     device,
     driver,
     engine,
     exp,
-    first_row,
-    first_unit,
     flat,
+    local_array,
     outer,
     product,
     product_transposed,
     rows,
+    syncthreads,
     tanh,
+    this_row,
+    this_unit,
     units,
+    whole,
 )
+from gatewright.runtime.cuda.parts import (
+    clear,
+    fill,
+    load_columns,
+    load_rows,
+    meet,
+    multiply,
+    own_row,
+    own_unit,
+    owns_row,
+)
+from gatewright.runtime.cuda.sizes import EACH, HIDDEN
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -58,13 +72,14 @@ def cell(W_x, U_h, b_z, b_n, zeta, nu, h):
 
 
 @rows
-def cell_rows(W_x, U_h, b_z, b_n, zeta, nu, h, z, n, h_next):
+def cell_rows(row_count, unit_count, W_x, U_h, b_z, b_n, zeta, nu, h, z, n, h_next):
     """Run `cell` for every row and every unit."""
-    for row in range(first_row(), z.shape[0], all_rows()):
-        for unit in range(first_unit(), z.shape[1], all_units()):
-            z[row, unit], n[row, unit], h_next[row, unit] = cell(
-                W_x[row, unit], U_h[row, unit], b_z[unit], b_n[unit], zeta, nu, h[row, unit]
-            )
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        z[at], n[at], h_next[at] = cell(
+            W_x[at], U_h[at], b_z[unit], b_n[unit], zeta[0], nu[0], h[at]
+        )
 
 
 @driver
@@ -81,26 +96,51 @@ def step(U, h, W_x, b_z, b_n, zeta, nu, U_h, z, n, h_next):
 
 
 @driver
-def forward(T, chunk, kept, W, x, W_x, U, h, b_z, b_n, zeta, nu, U_h, z, n):
-    """Run T time steps, in chunks."""
-    for first in range(0, T, chunk):
-        last = min(first + chunk, T)
-        shift = 0 if kept else first
-        before(W, flat(x, first, last), flat(W_x, 0, last - first))
-        for t in range(first, last):
-            step(
-                U,
-                h[t],
-                W_x[t - first],
-                b_z,
-                b_n,
-                zeta,
-                nu,
-                U_h,
-                z[t - shift],
-                n[t - shift],
-                h[t + 1],
+def steps(T, U, h, W_x, b_z, b_n, zeta, nu, U_h, z, n):
+    """Run the steps of a sequence one by one."""
+    for t in range(T):
+        step(U, h[t], W_x[t], b_z, b_n, zeta, nu, U_h, z[t], n[t], h[t + 1])
+
+
+@driver
+def forward(T, W, x, W_x, U, h, b_z, b_n, zeta, nu, U_h, z, n):
+    """Run T time steps."""
+    before(W, flat(x, 0, T), flat(W_x, 0, T))
+    steps(T, U, h, W_x, b_z, b_n, zeta, nu, U_h, z, n)
+
+
+@whole
+def steps_whole(T, B, counters, U, h, W_x, b_z, b_n, zeta, nu, z, n):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_rows(U, 0)
+    totals = local_array(EACH, real)
+    h_kept = local_array(EACH, real)
+    h_next_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        at = row * HIDDEN + unit
+        h_kept[each] = h[at] if owns_row(each, B) else real(0)
+    for t in range(T):
+        meet(counters, t + 1)
+        clear(totals, 1)
+        fill(0, h_kept, h, t * B, B, 1)
+        syncthreads()
+        multiply(totals, 0, 0, 1, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_next = ((t + 1) * B + row) * HIDDEN + unit
+            z_now, n_now, h_next_now = cell(
+                W_x[at], totals[each], b_z[unit], b_n[unit], zeta[0], nu[0], h_kept[each]
             )
+            h_next_kept[each] = h_next_now
+            if owns_row(each, B):
+                z[at] = z_now
+                n[at] = n_now
+                h[at_next] = h_next_now
+        for each in range(EACH):
+            h_kept[each] = h_next_kept[each]
 
 
 # Reverse: 21 elementwise operations per row and unit, and its matrix products.
@@ -133,54 +173,66 @@ def cell_vjp_2(d_h_products, d_h_next, z):
 
 @rows
 def cell_vjp_1_rows(
-    ct_y, ct_h_next, n, zeta, z, nu, h, d_h_next, d_h_next_zeta_z_nu, d_a_n, d_a_z, d_p
+    row_count,
+    unit_count,
+    ct_y,
+    ct_h_next,
+    n,
+    zeta,
+    z,
+    nu,
+    h,
+    d_h_next,
+    d_h_next_zeta_z_nu,
+    d_a_n,
+    d_a_z,
+    d_p,
 ):
     """Run `cell_vjp_1` for every row and every unit."""
-    for row in range(first_row(), d_h_next.shape[0], all_rows()):
-        for unit in range(first_unit(), d_h_next.shape[1], all_units()):
-            (
-                d_h_next[row, unit],
-                d_h_next_zeta_z_nu[row, unit],
-                d_a_n[row, unit],
-                d_a_z[row, unit],
-                d_p[row, unit],
-            ) = cell_vjp_1(
-                ct_y[row, unit],
-                ct_h_next[row, unit],
-                n[row, unit],
-                zeta,
-                z[row, unit],
-                nu,
-                h[row, unit],
-            )
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        d_h_next[at], d_h_next_zeta_z_nu[at], d_a_n[at], d_a_z[at], d_p[at] = cell_vjp_1(
+            ct_y[at], ct_h_next[at], n[at], zeta[0], z[at], nu[0], h[at]
+        )
 
 
 @rows
-def cell_vjp_2_rows(d_h_products, d_h_next, z, d_h):
+def cell_vjp_2_rows(row_count, unit_count, d_h_products, d_h_next, z, d_h):
     """Run `cell_vjp_2` for every row and every unit."""
-    for row in range(first_row(), d_h.shape[0], all_rows()):
-        for unit in range(first_unit(), d_h.shape[1], all_units()):
-            d_h[row, unit] = cell_vjp_2(d_h_products[row, unit], d_h_next[row, unit], z[row, unit])
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        d_h[at] = cell_vjp_2(d_h_products[at], d_h_next[at], z[at])
 
 
 @units
-def sums(more, d_a_z, d_a_n, d_h_next_zeta_z_nu, z, zeta, nu, d_b_z, d_b_n, d_zeta, d_nu):
-    """Sum over all rows what becomes the gradients of vectors and scalars."""
-    for unit in range(first_unit(), d_a_z.shape[1], all_units()):
-        d_b_z[unit] = d_b_z[unit] if more else real(0)
-        d_b_n[unit] = d_b_n[unit] if more else real(0)
-        d_zeta[unit] = d_zeta[unit] if more else real(0)
-        d_nu[unit] = d_nu[unit] if more else real(0)
-        for row in range(d_a_z.shape[0] - 1, -1, -1):
-            d_b_z[unit] += d_a_z[row, unit]
-            d_b_n[unit] += d_a_n[row, unit]
-            d_zeta[unit] += (
-                d_h_next_zeta_z_nu[row, unit]
-                * (real(1) - z[row, unit])
-                * sigmoid(zeta)
-                * (real(1) - sigmoid(zeta))
+def sums(
+    row_count, unit_count, d_a_z, d_a_n, d_h_next_zeta_z_nu, z, zeta, nu, d_b_z, d_b_n, d_zeta, d_nu
+):
+    """Sum what becomes the gradients of vectors and scalars, in parts."""
+    unit = this_unit()
+    if unit < unit_count:
+        d_b_z_part = real(0)
+        d_b_n_part = real(0)
+        d_zeta_part = real(0)
+        d_nu_part = real(0)
+        for row in range(this_row(), row_count, all_rows()):
+            at = row * unit_count + unit
+            d_b_z_part += d_a_z[at]
+            d_b_n_part += d_a_n[at]
+            d_zeta_part += (
+                d_h_next_zeta_z_nu[at]
+                * (real(1) - z[at])
+                * sigmoid(zeta[0])
+                * (real(1) - sigmoid(zeta[0]))
             )
-            d_nu[unit] += d_h_next_zeta_z_nu[row, unit] * sigmoid(nu) * (real(1) - sigmoid(nu))
+            d_nu_part += d_h_next_zeta_z_nu[at] * sigmoid(nu[0]) * (real(1) - sigmoid(nu[0]))
+        at = this_row() * unit_count + unit
+        d_b_z[at] = d_b_z_part
+        d_b_n[at] = d_b_n_part
+        d_zeta[at] = d_zeta_part
+        d_nu[at] = d_nu_part
 
 
 @driver
@@ -241,9 +293,47 @@ def outers_vjp(
 
 
 @driver
+def steps_vjp(
+    T,
+    ct_y,
+    d_h,
+    n,
+    zeta,
+    z,
+    nu,
+    h,
+    U,
+    d_h_next,
+    d_h_next_zeta_z_nu,
+    d_a_n,
+    d_a_z,
+    d_p,
+    d_h_products,
+):
+    """Run the steps of a sequence one by one."""
+    for t in range(T - 1, -1, -1):
+        step_vjp(
+            ct_y[t],
+            d_h[(t + 1) % 2],
+            n[t],
+            zeta,
+            z[t],
+            nu,
+            h[t],
+            U,
+            d_h_next,
+            d_h_next_zeta_z_nu[t],
+            d_a_n[t],
+            d_a_z[t],
+            d_p[t],
+            d_h_products,
+            d_h[t % 2],
+        )
+
+
+@driver
 def backward(
     T,
-    chunk,
     more,
     ct_y,
     d_h,
@@ -269,46 +359,91 @@ def backward(
     d_zeta,
     d_nu,
 ):
-    """Run T time steps from the last to the first, in chunks."""
-    for last in range(T, 0, -chunk):
-        first = max(last - chunk, 0)
-        for t in range(last - 1, first - 1, -1):
-            step_vjp(
-                ct_y[t],
-                d_h[(t + 1) % 2],
-                n[t],
-                zeta,
-                z[t],
-                nu,
-                h[t],
-                U,
-                d_h_next,
-                d_h_next_zeta_z_nu[t - first],
-                d_a_n[t - first],
-                d_a_z[t - first],
-                d_p[t - first],
-                d_h_products,
-                d_h[t % 2],
+    """Run T time steps from the last to the first."""
+    steps_vjp(
+        T,
+        ct_y,
+        d_h,
+        n,
+        zeta,
+        z,
+        nu,
+        h,
+        U,
+        d_h_next,
+        d_h_next_zeta_z_nu,
+        d_a_n,
+        d_a_z,
+        d_p,
+        d_h_products,
+    )
+    after_vjp(W, flat(d_p, 0, T), flat(d_x, 0, T))
+    outers_vjp(
+        more,
+        flat(d_p, 0, T),
+        flat(x, 0, T),
+        d_W,
+        flat(h, 0, T),
+        d_U,
+        flat(d_a_z, 0, T),
+        flat(d_a_n, 0, T),
+        flat(d_h_next_zeta_z_nu, 0, T),
+        flat(z, 0, T),
+        zeta,
+        nu,
+        d_b_z,
+        d_b_n,
+        d_zeta,
+        d_nu,
+    )
+
+
+@whole
+def steps_vjp_whole(
+    T, B, counters, U, ct_y, n, zeta, z, nu, h, d_h_next_zeta_z_nu, d_a_n, d_a_z, d_p, d_h
+):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_columns(U, 0)
+    totals = local_array(EACH, real)
+    ct_h_next_kept = local_array(EACH, real)
+    d_h_kept = local_array(EACH, real)
+    d_h_next_kept = local_array(EACH, real)
+    d_p_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        at = (T % 2 * B + row) * HIDDEN + unit
+        ct_h_next_kept[each] = d_h[at] if owns_row(each, B) else real(0)
+    for t in range(T - 1, -1, -1):
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            d_h_next_now, d_h_next_zeta_z_nu_now, d_a_n_now, d_a_z_now, d_p_now = cell_vjp_1(
+                ct_y[at], ct_h_next_kept[each], n[at], zeta[0], z[at], nu[0], h[at]
             )
-        after_vjp(W, flat(d_p, 0, last - first), flat(d_x, first, last))
-        outers_vjp(
-            more or last < T,
-            flat(d_p, 0, last - first),
-            flat(x, first, last),
-            d_W,
-            flat(h, first, last),
-            d_U,
-            flat(d_a_z, 0, last - first),
-            flat(d_a_n, 0, last - first),
-            flat(d_h_next_zeta_z_nu, 0, last - first),
-            flat(z, first, last),
-            zeta,
-            nu,
-            d_b_z,
-            d_b_n,
-            d_zeta,
-            d_nu,
-        )
+            d_h_next_kept[each] = d_h_next_now
+            d_p_kept[each] = d_p_now
+            if owns_row(each, B):
+                d_h_next_zeta_z_nu[at] = d_h_next_zeta_z_nu_now
+                d_a_n[at] = d_a_n_now
+                d_a_z[at] = d_a_z_now
+                d_p[at] = d_p_now
+        meet(counters, T - t)
+        clear(totals, 1)
+        fill(0, d_p_kept, d_p, t * B, B, 1)
+        syncthreads()
+        multiply(totals, 0, 0, 1, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            d_h_now = cell_vjp_2(totals[each], d_h_next_kept[each], z[at])
+            d_h_kept[each] = d_h_now
+        for each in range(EACH):
+            ct_h_next_kept[each] = d_h_kept[each]
+    for each in range(EACH):
+        row = own_row(each, B)
+        if owns_row(each, B):
+            d_h[row * HIDDEN + unit] = ct_h_next_kept[each]
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -356,6 +491,10 @@ LAYOUT = Layout(
         "d_b_n": ("gradient", "hidden"),
         "d_zeta": ("gradient", "hidden"),
         "d_nu": ("gradient", "hidden"),
+    },
+    wholes={
+        "forward": {"weights": 1, "tiles": 1, "totals": 1, "terms": 1, "meetings": 1},
+        "backward": {"weights": 1, "tiles": 1, "totals": 1, "terms": 1, "meetings": 1},
     },
     engine=engine,
 )

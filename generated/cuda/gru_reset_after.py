@@ -14,21 +14,35 @@ from numpy import float64 as real
 
 from gatewright.runtime.cuda import (
     all_rows,
-    all_units,
     device,
     driver,
     engine,
     exp,
-    first_row,
-    first_unit,
     flat,
+    local_array,
     outer,
     product,
     product_transposed,
     rows,
+    syncthreads,
     tanh,
+    this_row,
+    this_unit,
     units,
+    whole,
 )
+from gatewright.runtime.cuda.parts import (
+    clear,
+    fill,
+    load_columns,
+    load_rows,
+    meet,
+    multiply,
+    own_row,
+    own_unit,
+    owns_row,
+)
+from gatewright.runtime.cuda.sizes import EACH, EACH_3, HIDDEN, TILES
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -58,23 +72,43 @@ def cell(W_r_x, U_r_h, b_r, W_z_x, U_z_h, b_z, W_n_x, b_n, U_n_h, b_hn, h):
 
 
 @rows
-def cell_rows(W_r_x, U_r_h, b_r, W_z_x, U_z_h, b_z, W_n_x, b_n, U_n_h, b_hn, h, r, z, n, h_next):
+def cell_rows(
+    row_count,
+    unit_count,
+    W_r_x,
+    U_r_h,
+    b_r,
+    W_z_x,
+    U_z_h,
+    b_z,
+    W_n_x,
+    b_n,
+    U_n_h,
+    b_hn,
+    h,
+    r,
+    z,
+    n,
+    h_next,
+):
     """Run `cell` for every row and every unit."""
-    for row in range(first_row(), r.shape[0], all_rows()):
-        for unit in range(first_unit(), r.shape[1], all_units()):
-            r[row, unit], z[row, unit], n[row, unit], h_next[row, unit] = cell(
-                W_r_x[row, unit],
-                U_r_h[row, unit],
-                b_r[unit],
-                W_z_x[row, unit],
-                U_z_h[row, unit],
-                b_z[unit],
-                W_n_x[row, unit],
-                b_n[unit],
-                U_n_h[row, unit],
-                b_hn[unit],
-                h[row, unit],
-            )
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        at_3 = row * (3 * unit_count) + unit
+        r[at], z[at], n[at], h_next[at] = cell(
+            W_r_x[at_3],
+            U_r_h[at_3],
+            b_r[unit],
+            W_z_x[at_3],
+            U_z_h[at_3],
+            b_z[unit],
+            W_n_x[at_3],
+            b_n[unit],
+            U_n_h[at_3],
+            b_hn[unit],
+            h[at],
+        )
 
 
 @driver
@@ -93,10 +127,36 @@ def step(
 
 
 @driver
+def steps(
+    T, U_r, U_z, U_n, h, W_r_x, b_r, W_z_x, b_z, W_n_x, b_n, b_hn, U_r_h, U_z_h, U_n_h, r, z, n
+):
+    """Run the steps of a sequence one by one."""
+    for t in range(T):
+        step(
+            U_r,
+            U_z,
+            U_n,
+            h[t],
+            W_r_x[t],
+            b_r,
+            W_z_x[t],
+            b_z,
+            W_n_x[t],
+            b_n,
+            b_hn,
+            U_r_h[t],
+            U_z_h[t],
+            U_n_h[t],
+            r[t],
+            z[t],
+            n[t],
+            h[t + 1],
+        )
+
+
+@driver
 def forward(
     T,
-    chunk,
-    kept,
     W_r,
     W_z,
     W_n,
@@ -119,40 +179,62 @@ def forward(
     z,
     n,
 ):
-    """Run T time steps, in chunks."""
-    for first in range(0, T, chunk):
-        last = min(first + chunk, T)
-        shift = 0 if kept else first
-        before(
-            W_r,
-            W_z,
-            W_n,
-            flat(x, first, last),
-            flat(W_r_x, 0, last - first),
-            flat(W_z_x, 0, last - first),
-            flat(W_n_x, 0, last - first),
-        )
-        for t in range(first, last):
-            step(
-                U_r,
-                U_z,
-                U_n,
-                h[t],
-                W_r_x[t - first],
-                b_r,
-                W_z_x[t - first],
-                b_z,
-                W_n_x[t - first],
-                b_n,
-                b_hn,
-                U_r_h,
-                U_z_h,
-                U_n_h[t - shift],
-                r[t - shift],
-                z[t - shift],
-                n[t - shift],
-                h[t + 1],
+    """Run T time steps."""
+    before(W_r, W_z, W_n, flat(x, 0, T), flat(W_r_x, 0, T), flat(W_z_x, 0, T), flat(W_n_x, 0, T))
+    steps(
+        T, U_r, U_z, U_n, h, W_r_x, b_r, W_z_x, b_z, W_n_x, b_n, b_hn, U_r_h, U_z_h, U_n_h, r, z, n
+    )
+
+
+@whole
+def steps_whole(
+    T, B, counters, U_r, U_z, U_n, h, W_r_x, b_r, W_z_x, b_z, W_n_x, b_n, b_hn, r, z, n, U_n_h
+):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_rows(U_r, 0)
+    load_rows(U_z, 1)
+    load_rows(U_n, 2)
+    totals = local_array(EACH_3, real)
+    h_kept = local_array(EACH, real)
+    h_next_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        at = row * HIDDEN + unit
+        h_kept[each] = h[at] if owns_row(each, B) else real(0)
+    for t in range(T):
+        meet(counters, t + 1)
+        clear(totals, 3)
+        fill(0, h_kept, h, t * B, B, 1)
+        syncthreads()
+        multiply(totals, 0, 0, 3, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_3 = (t * B + row) * (3 * HIDDEN) + unit
+            at_next = ((t + 1) * B + row) * HIDDEN + unit
+            r_now, z_now, n_now, h_next_now = cell(
+                W_r_x[at_3],
+                totals[each],
+                b_r[unit],
+                W_z_x[at_3],
+                totals[1 * EACH + each],
+                b_z[unit],
+                W_n_x[at_3],
+                b_n[unit],
+                totals[2 * EACH + each],
+                b_hn[unit],
+                h_kept[each],
             )
+            h_next_kept[each] = h_next_now
+            if owns_row(each, B):
+                r[at] = r_now
+                z[at] = z_now
+                n[at] = n_now
+                h[at_next] = h_next_now
+                U_n_h[at_3] = totals[2 * EACH + each]
+        for each in range(EACH):
+            h_kept[each] = h_next_kept[each]
 
 
 # Reverse: 19 elementwise operations per row and unit, and its matrix products.
@@ -186,50 +268,62 @@ def cell_vjp_2(d_h_products, d_h_next, z):
 
 @rows
 def cell_vjp_1_rows(
-    ct_y, ct_h_next, z, n, r, h, U_n_h, b_hn, d_h_next, d_a_n, d_n_U_n_h_b_hn, d_a_z, d_a_r
+    row_count,
+    unit_count,
+    ct_y,
+    ct_h_next,
+    z,
+    n,
+    r,
+    h,
+    U_n_h,
+    b_hn,
+    d_h_next,
+    d_a_n,
+    d_n_U_n_h_b_hn,
+    d_a_z,
+    d_a_r,
 ):
     """Run `cell_vjp_1` for every row and every unit."""
-    for row in range(first_row(), d_h_next.shape[0], all_rows()):
-        for unit in range(first_unit(), d_h_next.shape[1], all_units()):
-            (
-                d_h_next[row, unit],
-                d_a_n[row, unit],
-                d_n_U_n_h_b_hn[row, unit],
-                d_a_z[row, unit],
-                d_a_r[row, unit],
-            ) = cell_vjp_1(
-                ct_y[row, unit],
-                ct_h_next[row, unit],
-                z[row, unit],
-                n[row, unit],
-                r[row, unit],
-                h[row, unit],
-                U_n_h[row, unit],
-                b_hn[unit],
-            )
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        at_3 = row * (3 * unit_count) + unit
+        at_4 = row * (4 * unit_count) + unit
+        d_h_next[at], d_a_n[at_4], d_n_U_n_h_b_hn[at_4], d_a_z[at_4], d_a_r[at_4] = cell_vjp_1(
+            ct_y[at], ct_h_next[at], z[at], n[at], r[at], h[at], U_n_h[at_3], b_hn[unit]
+        )
 
 
 @rows
-def cell_vjp_2_rows(d_h_products, d_h_next, z, d_h):
+def cell_vjp_2_rows(row_count, unit_count, d_h_products, d_h_next, z, d_h):
     """Run `cell_vjp_2` for every row and every unit."""
-    for row in range(first_row(), d_h.shape[0], all_rows()):
-        for unit in range(first_unit(), d_h.shape[1], all_units()):
-            d_h[row, unit] = cell_vjp_2(d_h_products[row, unit], d_h_next[row, unit], z[row, unit])
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        d_h[at] = cell_vjp_2(d_h_products[at], d_h_next[at], z[at])
 
 
 @units
-def sums(more, d_a_r, d_a_z, d_a_n, d_n_U_n_h_b_hn, d_b_r, d_b_z, d_b_n, d_b_hn):
-    """Sum over all rows what becomes the gradients of vectors and scalars."""
-    for unit in range(first_unit(), d_a_r.shape[1], all_units()):
-        d_b_r[unit] = d_b_r[unit] if more else real(0)
-        d_b_z[unit] = d_b_z[unit] if more else real(0)
-        d_b_n[unit] = d_b_n[unit] if more else real(0)
-        d_b_hn[unit] = d_b_hn[unit] if more else real(0)
-        for row in range(d_a_r.shape[0] - 1, -1, -1):
-            d_b_r[unit] += d_a_r[row, unit]
-            d_b_z[unit] += d_a_z[row, unit]
-            d_b_n[unit] += d_a_n[row, unit]
-            d_b_hn[unit] += d_n_U_n_h_b_hn[row, unit]
+def sums(row_count, unit_count, d_a_r, d_a_z, d_a_n, d_n_U_n_h_b_hn, d_b_r, d_b_z, d_b_n, d_b_hn):
+    """Sum what becomes the gradients of vectors and scalars, in parts."""
+    unit = this_unit()
+    if unit < unit_count:
+        d_b_r_part = real(0)
+        d_b_z_part = real(0)
+        d_b_n_part = real(0)
+        d_b_hn_part = real(0)
+        for row in range(this_row(), row_count, all_rows()):
+            at_4 = row * (4 * unit_count) + unit
+            d_b_r_part += d_a_r[at_4]
+            d_b_z_part += d_a_z[at_4]
+            d_b_n_part += d_a_n[at_4]
+            d_b_hn_part += d_n_U_n_h_b_hn[at_4]
+        at = this_row() * unit_count + unit
+        d_b_r[at] = d_b_r_part
+        d_b_z[at] = d_b_z_part
+        d_b_n[at] = d_b_n_part
+        d_b_hn[at] = d_b_hn_part
 
 
 @driver
@@ -294,9 +388,53 @@ def outers_vjp(
 
 
 @driver
+def steps_vjp(
+    T,
+    ct_y,
+    d_h,
+    z,
+    n,
+    r,
+    h,
+    U_n_h,
+    b_hn,
+    U_r,
+    U_z,
+    U_n,
+    d_h_next,
+    d_a_n,
+    d_n_U_n_h_b_hn,
+    d_a_z,
+    d_a_r,
+    d_h_products,
+):
+    """Run the steps of a sequence one by one."""
+    for t in range(T - 1, -1, -1):
+        step_vjp(
+            ct_y[t],
+            d_h[(t + 1) % 2],
+            z[t],
+            n[t],
+            r[t],
+            h[t],
+            U_n_h[t],
+            b_hn,
+            U_r,
+            U_z,
+            U_n,
+            d_h_next,
+            d_a_n[t],
+            d_n_U_n_h_b_hn[t],
+            d_a_z[t],
+            d_a_r[t],
+            d_h_products,
+            d_h[t % 2],
+        )
+
+
+@driver
 def backward(
     T,
-    chunk,
     more,
     ct_y,
     d_h,
@@ -331,58 +469,139 @@ def backward(
     d_b_n,
     d_b_hn,
 ):
-    """Run T time steps from the last to the first, in chunks."""
-    for last in range(T, 0, -chunk):
-        first = max(last - chunk, 0)
-        for t in range(last - 1, first - 1, -1):
-            step_vjp(
-                ct_y[t],
-                d_h[(t + 1) % 2],
-                z[t],
-                n[t],
-                r[t],
-                h[t],
-                U_n_h[t],
-                b_hn,
-                U_r,
-                U_z,
-                U_n,
-                d_h_next,
-                d_a_n[t - first],
-                d_n_U_n_h_b_hn[t - first],
-                d_a_z[t - first],
-                d_a_r[t - first],
-                d_h_products,
-                d_h[t % 2],
+    """Run T time steps from the last to the first."""
+    steps_vjp(
+        T,
+        ct_y,
+        d_h,
+        z,
+        n,
+        r,
+        h,
+        U_n_h,
+        b_hn,
+        U_r,
+        U_z,
+        U_n,
+        d_h_next,
+        d_a_n,
+        d_n_U_n_h_b_hn,
+        d_a_z,
+        d_a_r,
+        d_h_products,
+    )
+    after_vjp(
+        W_r, W_z, W_n, flat(d_a_r, 0, T), flat(d_a_z, 0, T), flat(d_a_n, 0, T), flat(d_x, 0, T)
+    )
+    outers_vjp(
+        more,
+        flat(d_a_r, 0, T),
+        flat(d_a_z, 0, T),
+        flat(d_a_n, 0, T),
+        flat(x, 0, T),
+        d_W_r,
+        d_W_z,
+        d_W_n,
+        flat(d_n_U_n_h_b_hn, 0, T),
+        flat(h, 0, T),
+        d_U_r,
+        d_U_z,
+        d_U_n,
+        d_b_r,
+        d_b_z,
+        d_b_n,
+        d_b_hn,
+    )
+
+
+@whole
+def steps_vjp_whole(
+    T,
+    B,
+    counters,
+    U_r,
+    U_z,
+    U_n,
+    ct_y,
+    z,
+    n,
+    r,
+    h,
+    U_n_h,
+    b_hn,
+    d_a_n,
+    d_n_U_n_h_b_hn,
+    d_a_z,
+    d_a_r,
+    d_h,
+):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_columns(U_r, 0)
+    load_columns(U_z, 1)
+    load_columns(U_n, 2)
+    totals = local_array(EACH, real)
+    ct_h_next_kept = local_array(EACH, real)
+    d_h_kept = local_array(EACH, real)
+    d_h_next_kept = local_array(EACH, real)
+    d_n_U_n_h_b_hn_kept = local_array(EACH, real)
+    d_a_z_kept = local_array(EACH, real)
+    d_a_r_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        at = (T % 2 * B + row) * HIDDEN + unit
+        ct_h_next_kept[each] = d_h[at] if owns_row(each, B) else real(0)
+    for t in range(T - 1, -1, -1):
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_3 = (t * B + row) * (3 * HIDDEN) + unit
+            at_4 = (t * B + row) * (4 * HIDDEN) + unit
+            d_h_next_now, d_a_n_now, d_n_U_n_h_b_hn_now, d_a_z_now, d_a_r_now = cell_vjp_1(
+                ct_y[at], ct_h_next_kept[each], z[at], n[at], r[at], h[at], U_n_h[at_3], b_hn[unit]
             )
-        after_vjp(
-            W_r,
-            W_z,
-            W_n,
-            flat(d_a_r, 0, last - first),
-            flat(d_a_z, 0, last - first),
-            flat(d_a_n, 0, last - first),
-            flat(d_x, first, last),
-        )
-        outers_vjp(
-            more or last < T,
-            flat(d_a_r, 0, last - first),
-            flat(d_a_z, 0, last - first),
-            flat(d_a_n, 0, last - first),
-            flat(x, first, last),
-            d_W_r,
-            d_W_z,
-            d_W_n,
-            flat(d_n_U_n_h_b_hn, 0, last - first),
-            flat(h, first, last),
-            d_U_r,
-            d_U_z,
-            d_U_n,
-            d_b_r,
-            d_b_z,
-            d_b_n,
-            d_b_hn,
-        )
+            d_h_next_kept[each] = d_h_next_now
+            d_n_U_n_h_b_hn_kept[each] = d_n_U_n_h_b_hn_now
+            d_a_z_kept[each] = d_a_z_now
+            d_a_r_kept[each] = d_a_r_now
+            if owns_row(each, B):
+                d_a_n[at_4] = d_a_n_now
+                d_n_U_n_h_b_hn[at_4] = d_n_U_n_h_b_hn_now
+                d_a_z[at_4] = d_a_z_now
+                d_a_r[at_4] = d_a_r_now
+        meet(counters, T - t)
+        clear(totals, 1)
+        if TILES > 1:
+            fill(0, d_a_r_kept, d_a_r, t * B, B, 4)
+            fill(1, d_a_z_kept, d_a_z, t * B, B, 4)
+            fill(2, d_n_U_n_h_b_hn_kept, d_n_U_n_h_b_hn, t * B, B, 4)
+            syncthreads()
+            multiply(totals, 0, 0, 1, 0)
+            multiply(totals, 0, 1, 1, 1)
+            multiply(totals, 0, 2, 1, 2)
+        else:
+            fill(0, d_a_r_kept, d_a_r, t * B, B, 4)
+            syncthreads()
+            multiply(totals, 0, 0, 1, 0)
+            syncthreads()
+            fill(0, d_a_z_kept, d_a_z, t * B, B, 4)
+            syncthreads()
+            multiply(totals, 0, 1, 1, 0)
+            syncthreads()
+            fill(0, d_n_U_n_h_b_hn_kept, d_n_U_n_h_b_hn, t * B, B, 4)
+            syncthreads()
+            multiply(totals, 0, 2, 1, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            d_h_now = cell_vjp_2(totals[each], d_h_next_kept[each], z[at])
+            d_h_kept[each] = d_h_now
+        for each in range(EACH):
+            ct_h_next_kept[each] = d_h_kept[each]
+    for each in range(EACH):
+        row = own_row(each, B)
+        if owns_row(each, B):
+            d_h[row * HIDDEN + unit] = ct_h_next_kept[each]
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -412,8 +631,8 @@ LAYOUT = Layout(
         "W_r_x": ("chunk", "hidden"),
         "W_z_x": ("chunk", "hidden"),
         "W_n_x": ("chunk", "hidden"),
-        "U_r_h": ("scratch", "hidden"),
-        "U_z_h": ("scratch", "hidden"),
+        "U_r_h": ("saved", "hidden"),
+        "U_z_h": ("saved", "hidden"),
         "U_n_h": ("saved", "hidden"),
         "r": ("saved", "hidden"),
         "z": ("saved", "hidden"),
@@ -445,6 +664,25 @@ LAYOUT = Layout(
         "d_b_z": ("gradient", "hidden"),
         "d_b_n": ("gradient", "hidden"),
         "d_b_hn": ("gradient", "hidden"),
+    },
+    stacks={
+        "forward": (
+            ("W_r_x", "W_z_x", "W_n_x"),
+            ("U_r_h", "U_z_h", "U_n_h"),
+            ("W_r", "W_z", "W_n"),
+            ("U_r", "U_z", "U_n"),
+        ),
+        "backward": (
+            ("d_n_U_n_h_b_hn", "d_a_r", "d_a_z", "d_a_n"),
+            ("U_n", "U_r", "U_z"),
+            ("W_r", "W_z", "W_n"),
+            ("d_W_r", "d_W_z", "d_W_n"),
+            ("d_U_n", "d_U_r", "d_U_z"),
+        ),
+    },
+    wholes={
+        "forward": {"weights": 3, "tiles": 1, "totals": 3, "terms": 3, "meetings": 1},
+        "backward": {"weights": 3, "tiles": 3, "totals": 1, "terms": 3, "meetings": 1},
     },
     engine=engine,
 )

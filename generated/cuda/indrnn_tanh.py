@@ -13,20 +13,23 @@ from numpy import float64 as real
 
 from gatewright.runtime.cuda import (
     all_rows,
-    all_units,
     device,
     driver,
     engine,
-    first_row,
-    first_unit,
     flat,
+    local_array,
     outer,
     product,
     product_transposed,
     rows,
     tanh,
+    this_row,
+    this_unit,
     units,
+    whole,
 )
+from gatewright.runtime.cuda.parts import own_row, own_unit, owns_row
+from gatewright.runtime.cuda.sizes import EACH, HIDDEN
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -44,11 +47,12 @@ def cell(W_x, u, h, b):
 
 
 @rows
-def cell_rows(W_x, u, h, b, h_next):
+def cell_rows(row_count, unit_count, W_x, u, h, b, h_next):
     """Run `cell` for every row and every unit."""
-    for row in range(first_row(), h_next.shape[0], all_rows()):
-        for unit in range(first_unit(), h_next.shape[1], all_units()):
-            h_next[row, unit] = cell(W_x[row, unit], u[unit], h[row, unit], b[unit])
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        h_next[at] = cell(W_x[at], u[unit], h[at], b[unit])
 
 
 @driver
@@ -64,13 +68,40 @@ def step(W_x, u, h, b, h_next):
 
 
 @driver
-def forward(T, chunk, W, x, W_x, u, h, b):
-    """Run T time steps, in chunks."""
-    for first in range(0, T, chunk):
-        last = min(first + chunk, T)
-        before(W, flat(x, first, last), flat(W_x, 0, last - first))
-        for t in range(first, last):
-            step(W_x[t - first], u, h[t], b, h[t + 1])
+def steps(T, W_x, u, h, b):
+    """Run the steps of a sequence one by one."""
+    for t in range(T):
+        step(W_x[t], u, h[t], b, h[t + 1])
+
+
+@driver
+def forward(T, W, x, W_x, u, h, b):
+    """Run T time steps."""
+    before(W, flat(x, 0, T), flat(W_x, 0, T))
+    steps(T, W_x, u, h, b)
+
+
+@whole
+def steps_whole(T, B, counters, W_x, u, b, h):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    h_kept = local_array(EACH, real)
+    h_next_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        at = row * HIDDEN + unit
+        h_kept[each] = h[at] if owns_row(each, B) else real(0)
+    for t in range(T):
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_next = ((t + 1) * B + row) * HIDDEN + unit
+            h_next_now = cell(W_x[at], u[unit], h_kept[each], b[unit])
+            h_next_kept[each] = h_next_now
+            if owns_row(each, B):
+                h[at_next] = h_next_now
+        for each in range(EACH):
+            h_kept[each] = h_next_kept[each]
 
 
 # Reverse: 5 elementwise operations per row and unit, and its matrix products.
@@ -88,24 +119,28 @@ def cell_vjp(ct_y, ct_h_next, h_next, u):
 
 
 @rows
-def cell_vjp_rows(ct_y, ct_h_next, h_next, u, d_a_h_next, d_h):
+def cell_vjp_rows(row_count, unit_count, ct_y, ct_h_next, h_next, u, d_a_h_next, d_h):
     """Run `cell_vjp` for every row and every unit."""
-    for row in range(first_row(), d_a_h_next.shape[0], all_rows()):
-        for unit in range(first_unit(), d_a_h_next.shape[1], all_units()):
-            d_a_h_next[row, unit], d_h[row, unit] = cell_vjp(
-                ct_y[row, unit], ct_h_next[row, unit], h_next[row, unit], u[unit]
-            )
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        d_a_h_next[at], d_h[at] = cell_vjp(ct_y[at], ct_h_next[at], h_next[at], u[unit])
 
 
 @units
-def sums(more, d_a_h_next, h, d_u, d_b):
-    """Sum over all rows what becomes the gradients of vectors and scalars."""
-    for unit in range(first_unit(), d_a_h_next.shape[1], all_units()):
-        d_u[unit] = d_u[unit] if more else real(0)
-        d_b[unit] = d_b[unit] if more else real(0)
-        for row in range(d_a_h_next.shape[0] - 1, -1, -1):
-            d_u[unit] += d_a_h_next[row, unit] * h[row, unit]
-            d_b[unit] += d_a_h_next[row, unit]
+def sums(row_count, unit_count, d_a_h_next, h, d_u, d_b):
+    """Sum what becomes the gradients of vectors and scalars, in parts."""
+    unit = this_unit()
+    if unit < unit_count:
+        d_u_part = real(0)
+        d_b_part = real(0)
+        for row in range(this_row(), row_count, all_rows()):
+            at = row * unit_count + unit
+            d_u_part += d_a_h_next[at] * h[at]
+            d_b_part += d_a_h_next[at]
+        at = this_row() * unit_count + unit
+        d_u[at] = d_u_part
+        d_b[at] = d_b_part
 
 
 @driver
@@ -128,22 +163,45 @@ def outers_vjp(more, d_a_h_next, x, d_W, h, d_u, d_b):
 
 
 @driver
-def backward(T, chunk, more, ct_y, d_h, h, u, d_a_h_next, W, d_x, x, d_W, d_u, d_b):
-    """Run T time steps from the last to the first, in chunks."""
-    for last in range(T, 0, -chunk):
-        first = max(last - chunk, 0)
-        for t in range(last - 1, first - 1, -1):
-            step_vjp(ct_y[t], d_h[(t + 1) % 2], h[t + 1], u, d_a_h_next[t - first], d_h[t % 2])
-        after_vjp(W, flat(d_a_h_next, 0, last - first), flat(d_x, first, last))
-        outers_vjp(
-            more or last < T,
-            flat(d_a_h_next, 0, last - first),
-            flat(x, first, last),
-            d_W,
-            flat(h, first, last),
-            d_u,
-            d_b,
-        )
+def steps_vjp(T, ct_y, d_h, h, u, d_a_h_next):
+    """Run the steps of a sequence one by one."""
+    for t in range(T - 1, -1, -1):
+        step_vjp(ct_y[t], d_h[(t + 1) % 2], h[t + 1], u, d_a_h_next[t], d_h[t % 2])
+
+
+@driver
+def backward(T, more, ct_y, d_h, h, u, d_a_h_next, W, d_x, x, d_W, d_u, d_b):
+    """Run T time steps from the last to the first."""
+    steps_vjp(T, ct_y, d_h, h, u, d_a_h_next)
+    after_vjp(W, flat(d_a_h_next, 0, T), flat(d_x, 0, T))
+    outers_vjp(more, flat(d_a_h_next, 0, T), flat(x, 0, T), d_W, flat(h, 0, T), d_u, d_b)
+
+
+@whole
+def steps_vjp_whole(T, B, counters, ct_y, h, u, d_a_h_next, d_h):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    ct_h_next_kept = local_array(EACH, real)
+    d_h_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        at = (T % 2 * B + row) * HIDDEN + unit
+        ct_h_next_kept[each] = d_h[at] if owns_row(each, B) else real(0)
+    for t in range(T - 1, -1, -1):
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_next = ((t + 1) * B + row) * HIDDEN + unit
+            d_a_h_next_now, d_h_now = cell_vjp(ct_y[at], ct_h_next_kept[each], h[at_next], u[unit])
+            d_h_kept[each] = d_h_now
+            if owns_row(each, B):
+                d_a_h_next[at] = d_a_h_next_now
+        for each in range(EACH):
+            ct_h_next_kept[each] = d_h_kept[each]
+    for each in range(EACH):
+        row = own_row(each, B)
+        if owns_row(each, B):
+            d_h[row * HIDDEN + unit] = ct_h_next_kept[each]
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -167,6 +225,10 @@ LAYOUT = Layout(
         "d_W": ("gradient", "hidden", "input"),
         "d_u": ("gradient", "hidden"),
         "d_b": ("gradient", "hidden"),
+    },
+    wholes={
+        "forward": {"weights": 0, "tiles": 0, "totals": 0, "terms": 0, "meetings": 0},
+        "backward": {"weights": 0, "tiles": 0, "totals": 0, "terms": 0, "meetings": 0},
     },
     engine=engine,
 )

@@ -16,21 +16,35 @@ from numpy import float64 as real
 
 from gatewright.runtime.cuda import (
     all_rows,
-    all_units,
     device,
     driver,
     engine,
     exp,
-    first_row,
-    first_unit,
     flat,
+    local_array,
     outer,
     product,
     product_transposed,
     rows,
+    syncthreads,
     tanh,
+    this_row,
+    this_unit,
     units,
+    whole,
 )
+from gatewright.runtime.cuda.parts import (
+    clear,
+    fill,
+    load_columns,
+    load_rows,
+    meet,
+    multiply,
+    own_row,
+    own_unit,
+    owns_row,
+)
+from gatewright.runtime.cuda.sizes import EACH, EACH_2, HIDDEN, TILES
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -61,20 +75,30 @@ def cell(W_f_x, U_f_h, b_f, W_g_x, U_g_h, b_g, beta, h):
 
 
 @rows
-def cell_rows(W_f_x, U_f_h, b_f, W_g_x, U_g_h, b_g, beta, h, f, g, sigmoid_h_next, h_next):
+def cell_rows(
+    row_count,
+    unit_count,
+    W_f_x,
+    U_f_h,
+    b_f,
+    W_g_x,
+    U_g_h,
+    b_g,
+    beta,
+    h,
+    f,
+    g,
+    sigmoid_h_next,
+    h_next,
+):
     """Run `cell` for every row and every unit."""
-    for row in range(first_row(), f.shape[0], all_rows()):
-        for unit in range(first_unit(), f.shape[1], all_units()):
-            f[row, unit], g[row, unit], sigmoid_h_next[row, unit], h_next[row, unit] = cell(
-                W_f_x[row, unit],
-                U_f_h[row, unit],
-                b_f[unit],
-                W_g_x[row, unit],
-                U_g_h[row, unit],
-                b_g[unit],
-                beta,
-                h[row, unit],
-            )
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        at_2 = row * (2 * unit_count) + unit
+        f[at], g[at], sigmoid_h_next[at], h_next[at] = cell(
+            W_f_x[at_2], U_f_h[at_2], b_f[unit], W_g_x[at_2], U_g_h[at_2], b_g[unit], beta, h[at]
+        )
 
 
 @driver
@@ -91,55 +115,78 @@ def step(U_f, U_g, h, W_f_x, b_f, W_g_x, b_g, beta, U_f_h, U_g_h, f, g, sigmoid_
 
 
 @driver
-def forward(
-    T,
-    chunk,
-    kept,
-    W_f,
-    W_g,
-    x,
-    W_f_x,
-    W_g_x,
-    U_f,
-    U_g,
-    h,
-    b_f,
-    b_g,
-    beta,
-    U_f_h,
-    U_g_h,
-    f,
-    g,
-    sigmoid_h_next,
-):
-    """Run T time steps, in chunks."""
-    for first in range(0, T, chunk):
-        last = min(first + chunk, T)
-        shift = 0 if kept else first
-        before(
-            W_f,
-            W_g,
-            flat(x, first, last),
-            flat(W_f_x, 0, last - first),
-            flat(W_g_x, 0, last - first),
+def steps(T, U_f, U_g, h, W_f_x, b_f, W_g_x, b_g, beta, U_f_h, U_g_h, f, g, sigmoid_h_next):
+    """Run the steps of a sequence one by one."""
+    for t in range(T):
+        step(
+            U_f,
+            U_g,
+            h[t],
+            W_f_x[t],
+            b_f,
+            W_g_x[t],
+            b_g,
+            beta,
+            U_f_h,
+            U_g_h,
+            f[t],
+            g[t],
+            sigmoid_h_next[t],
+            h[t + 1],
         )
-        for t in range(first, last):
-            step(
-                U_f,
-                U_g,
-                h[t],
-                W_f_x[t - first],
-                b_f,
-                W_g_x[t - first],
-                b_g,
+
+
+@driver
+def forward(
+    T, W_f, W_g, x, W_f_x, W_g_x, U_f, U_g, h, b_f, b_g, beta, U_f_h, U_g_h, f, g, sigmoid_h_next
+):
+    """Run T time steps."""
+    before(W_f, W_g, flat(x, 0, T), flat(W_f_x, 0, T), flat(W_g_x, 0, T))
+    steps(T, U_f, U_g, h, W_f_x, b_f, W_g_x, b_g, beta, U_f_h, U_g_h, f, g, sigmoid_h_next)
+
+
+@whole
+def steps_whole(T, B, counters, U_f, U_g, h, W_f_x, b_f, W_g_x, b_g, beta, f, g, sigmoid_h_next):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_rows(U_f, 0)
+    load_rows(U_g, 1)
+    totals = local_array(EACH_2, real)
+    h_kept = local_array(EACH, real)
+    h_next_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        at = row * HIDDEN + unit
+        h_kept[each] = h[at] if owns_row(each, B) else real(0)
+    for t in range(T):
+        meet(counters, t + 1)
+        clear(totals, 2)
+        fill(0, h_kept, h, t * B, B, 1)
+        syncthreads()
+        multiply(totals, 0, 0, 2, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_2 = (t * B + row) * (2 * HIDDEN) + unit
+            at_next = ((t + 1) * B + row) * HIDDEN + unit
+            f_now, g_now, sigmoid_h_next_now, h_next_now = cell(
+                W_f_x[at_2],
+                totals[each],
+                b_f[unit],
+                W_g_x[at_2],
+                totals[1 * EACH + each],
+                b_g[unit],
                 beta,
-                U_f_h,
-                U_g_h,
-                f[t - shift],
-                g[t - shift],
-                sigmoid_h_next[t - shift],
-                h[t + 1],
+                h_kept[each],
             )
+            h_next_kept[each] = h_next_now
+            if owns_row(each, B):
+                f[at] = f_now
+                g[at] = g_now
+                sigmoid_h_next[at] = sigmoid_h_next_now
+                h[at_next] = h_next_now
+        for each in range(EACH):
+            h_kept[each] = h_next_kept[each]
 
 
 # Reverse: 18 elementwise operations per row and unit, and its matrix products.
@@ -171,37 +218,42 @@ def cell_vjp_2(d_h_products, d_h_next, f):
 
 
 @rows
-def cell_vjp_1_rows(ct_y, ct_h_next, g, sigmoid_h_next, h, f, d_h_next, d_a_g, d_s):
+def cell_vjp_1_rows(
+    row_count, unit_count, ct_y, ct_h_next, g, sigmoid_h_next, h, f, d_h_next, d_a_g, d_s
+):
     """Run `cell_vjp_1` for every row and every unit."""
-    for row in range(first_row(), d_h_next.shape[0], all_rows()):
-        for unit in range(first_unit(), d_h_next.shape[1], all_units()):
-            d_h_next[row, unit], d_a_g[row, unit], d_s[row, unit] = cell_vjp_1(
-                ct_y[row, unit],
-                ct_h_next[row, unit],
-                g[row, unit],
-                sigmoid_h_next[row, unit],
-                h[row, unit],
-                f[row, unit],
-            )
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        at_2 = row * (2 * unit_count) + unit
+        d_h_next[at], d_a_g[at_2], d_s[at_2] = cell_vjp_1(
+            ct_y[at], ct_h_next[at], g[at], sigmoid_h_next[at], h[at], f[at]
+        )
 
 
 @rows
-def cell_vjp_2_rows(d_h_products, d_h_next, f, d_h):
+def cell_vjp_2_rows(row_count, unit_count, d_h_products, d_h_next, f, d_h):
     """Run `cell_vjp_2` for every row and every unit."""
-    for row in range(first_row(), d_h.shape[0], all_rows()):
-        for unit in range(first_unit(), d_h.shape[1], all_units()):
-            d_h[row, unit] = cell_vjp_2(d_h_products[row, unit], d_h_next[row, unit], f[row, unit])
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        d_h[at] = cell_vjp_2(d_h_products[at], d_h_next[at], f[at])
 
 
 @units
-def sums(more, d_s, d_a_g, d_b_f, d_b_g):
-    """Sum over all rows what becomes the gradients of vectors and scalars."""
-    for unit in range(first_unit(), d_s.shape[1], all_units()):
-        d_b_f[unit] = d_b_f[unit] if more else real(0)
-        d_b_g[unit] = d_b_g[unit] if more else real(0)
-        for row in range(d_s.shape[0] - 1, -1, -1):
-            d_b_f[unit] += d_s[row, unit]
-            d_b_g[unit] += d_a_g[row, unit]
+def sums(row_count, unit_count, d_s, d_a_g, d_b_f, d_b_g):
+    """Sum what becomes the gradients of vectors and scalars, in parts."""
+    unit = this_unit()
+    if unit < unit_count:
+        d_b_f_part = real(0)
+        d_b_g_part = real(0)
+        for row in range(this_row(), row_count, all_rows()):
+            at_2 = row * (2 * unit_count) + unit
+            d_b_f_part += d_s[at_2]
+            d_b_g_part += d_a_g[at_2]
+        at = this_row() * unit_count + unit
+        d_b_f[at] = d_b_f_part
+        d_b_g[at] = d_b_g_part
 
 
 @driver
@@ -229,9 +281,29 @@ def outers_vjp(more, d_s, d_a_g, x, d_W_f, d_W_g, h, d_U_f, d_U_g, d_b_f, d_b_g)
 
 
 @driver
+def steps_vjp(T, ct_y, d_h, g, sigmoid_h_next, h, f, U_f, U_g, d_h_next, d_a_g, d_s, d_h_products):
+    """Run the steps of a sequence one by one."""
+    for t in range(T - 1, -1, -1):
+        step_vjp(
+            ct_y[t],
+            d_h[(t + 1) % 2],
+            g[t],
+            sigmoid_h_next[t],
+            h[t],
+            f[t],
+            U_f,
+            U_g,
+            d_h_next,
+            d_a_g[t],
+            d_s[t],
+            d_h_products,
+            d_h[t % 2],
+        )
+
+
+@driver
 def backward(
     T,
-    chunk,
     more,
     ct_y,
     d_h,
@@ -256,45 +328,81 @@ def backward(
     d_b_f,
     d_b_g,
 ):
-    """Run T time steps from the last to the first, in chunks."""
-    for last in range(T, 0, -chunk):
-        first = max(last - chunk, 0)
-        for t in range(last - 1, first - 1, -1):
-            step_vjp(
-                ct_y[t],
-                d_h[(t + 1) % 2],
-                g[t],
-                sigmoid_h_next[t],
-                h[t],
-                f[t],
-                U_f,
-                U_g,
-                d_h_next,
-                d_a_g[t - first],
-                d_s[t - first],
-                d_h_products,
-                d_h[t % 2],
+    """Run T time steps from the last to the first."""
+    steps_vjp(T, ct_y, d_h, g, sigmoid_h_next, h, f, U_f, U_g, d_h_next, d_a_g, d_s, d_h_products)
+    after_vjp(W_f, W_g, flat(d_s, 0, T), flat(d_a_g, 0, T), flat(d_x, 0, T))
+    outers_vjp(
+        more,
+        flat(d_s, 0, T),
+        flat(d_a_g, 0, T),
+        flat(x, 0, T),
+        d_W_f,
+        d_W_g,
+        flat(h, 0, T),
+        d_U_f,
+        d_U_g,
+        d_b_f,
+        d_b_g,
+    )
+
+
+@whole
+def steps_vjp_whole(T, B, counters, U_f, U_g, ct_y, g, sigmoid_h_next, h, f, d_a_g, d_s, d_h):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_columns(U_f, 0)
+    load_columns(U_g, 1)
+    totals = local_array(EACH, real)
+    ct_h_next_kept = local_array(EACH, real)
+    d_h_kept = local_array(EACH, real)
+    d_h_next_kept = local_array(EACH, real)
+    d_a_g_kept = local_array(EACH, real)
+    d_s_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        at = (T % 2 * B + row) * HIDDEN + unit
+        ct_h_next_kept[each] = d_h[at] if owns_row(each, B) else real(0)
+    for t in range(T - 1, -1, -1):
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_2 = (t * B + row) * (2 * HIDDEN) + unit
+            d_h_next_now, d_a_g_now, d_s_now = cell_vjp_1(
+                ct_y[at], ct_h_next_kept[each], g[at], sigmoid_h_next[at], h[at], f[at]
             )
-        after_vjp(
-            W_f,
-            W_g,
-            flat(d_s, 0, last - first),
-            flat(d_a_g, 0, last - first),
-            flat(d_x, first, last),
-        )
-        outers_vjp(
-            more or last < T,
-            flat(d_s, 0, last - first),
-            flat(d_a_g, 0, last - first),
-            flat(x, first, last),
-            d_W_f,
-            d_W_g,
-            flat(h, first, last),
-            d_U_f,
-            d_U_g,
-            d_b_f,
-            d_b_g,
-        )
+            d_h_next_kept[each] = d_h_next_now
+            d_a_g_kept[each] = d_a_g_now
+            d_s_kept[each] = d_s_now
+            if owns_row(each, B):
+                d_a_g[at_2] = d_a_g_now
+                d_s[at_2] = d_s_now
+        meet(counters, T - t)
+        clear(totals, 1)
+        if TILES > 1:
+            fill(0, d_s_kept, d_s, t * B, B, 2)
+            fill(1, d_a_g_kept, d_a_g, t * B, B, 2)
+            syncthreads()
+            multiply(totals, 0, 0, 1, 0)
+            multiply(totals, 0, 1, 1, 1)
+        else:
+            fill(0, d_s_kept, d_s, t * B, B, 2)
+            syncthreads()
+            multiply(totals, 0, 0, 1, 0)
+            syncthreads()
+            fill(0, d_a_g_kept, d_a_g, t * B, B, 2)
+            syncthreads()
+            multiply(totals, 0, 1, 1, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            d_h_now = cell_vjp_2(totals[each], d_h_next_kept[each], f[at])
+            d_h_kept[each] = d_h_now
+        for each in range(EACH):
+            ct_h_next_kept[each] = d_h_kept[each]
+    for each in range(EACH):
+        row = own_row(each, B)
+        if owns_row(each, B):
+            d_h[row * HIDDEN + unit] = ct_h_next_kept[each]
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -344,6 +452,20 @@ LAYOUT = Layout(
         "d_U_g": ("gradient", "hidden", "hidden"),
         "d_b_f": ("gradient", "hidden"),
         "d_b_g": ("gradient", "hidden"),
+    },
+    stacks={
+        "forward": (("W_f_x", "W_g_x"), ("U_f_h", "U_g_h"), ("W_f", "W_g"), ("U_f", "U_g")),
+        "backward": (
+            ("d_s", "d_a_g"),
+            ("U_f", "U_g"),
+            ("W_f", "W_g"),
+            ("d_W_f", "d_W_g"),
+            ("d_U_f", "d_U_g"),
+        ),
+    },
+    wholes={
+        "forward": {"weights": 2, "tiles": 1, "totals": 2, "terms": 2, "meetings": 1},
+        "backward": {"weights": 2, "tiles": 2, "totals": 1, "terms": 2, "meetings": 1},
     },
     engine=engine,
 )

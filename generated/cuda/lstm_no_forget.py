@@ -15,21 +15,35 @@ from numpy import float64 as real
 
 from gatewright.runtime.cuda import (
     all_rows,
-    all_units,
     device,
     driver,
     engine,
     exp,
-    first_row,
-    first_unit,
     flat,
+    local_array,
     outer,
     product,
     product_transposed,
     rows,
+    syncthreads,
     tanh,
+    this_row,
+    this_unit,
     units,
+    whole,
 )
+from gatewright.runtime.cuda.parts import (
+    clear,
+    fill,
+    load_columns,
+    load_rows,
+    meet,
+    multiply,
+    own_row,
+    own_unit,
+    owns_row,
+)
+from gatewright.runtime.cuda.sizes import EACH, EACH_3, HIDDEN, TILES
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -63,30 +77,42 @@ def cell(W_i_x, U_i_h, b_i, W_g_x, U_g_h, b_g, c, W_o_x, U_o_h, b_o):
 
 @rows
 def cell_rows(
-    W_i_x, U_i_h, b_i, W_g_x, U_g_h, b_g, c, W_o_x, U_o_h, b_o, i, g, c_next, o, tanh_c_next, h_next
+    row_count,
+    unit_count,
+    W_i_x,
+    U_i_h,
+    b_i,
+    W_g_x,
+    U_g_h,
+    b_g,
+    c,
+    W_o_x,
+    U_o_h,
+    b_o,
+    i,
+    g,
+    c_next,
+    o,
+    tanh_c_next,
+    h_next,
 ):
     """Run `cell` for every row and every unit."""
-    for row in range(first_row(), i.shape[0], all_rows()):
-        for unit in range(first_unit(), i.shape[1], all_units()):
-            (
-                i[row, unit],
-                g[row, unit],
-                c_next[row, unit],
-                o[row, unit],
-                tanh_c_next[row, unit],
-                h_next[row, unit],
-            ) = cell(
-                W_i_x[row, unit],
-                U_i_h[row, unit],
-                b_i[unit],
-                W_g_x[row, unit],
-                U_g_h[row, unit],
-                b_g[unit],
-                c[row, unit],
-                W_o_x[row, unit],
-                U_o_h[row, unit],
-                b_o[unit],
-            )
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        at_3 = row * (3 * unit_count) + unit
+        i[at], g[at], c_next[at], o[at], tanh_c_next[at], h_next[at] = cell(
+            W_i_x[at_3],
+            U_i_h[at_3],
+            b_i[unit],
+            W_g_x[at_3],
+            U_g_h[at_3],
+            b_g[unit],
+            c[at],
+            W_o_x[at_3],
+            U_o_h[at_3],
+            b_o[unit],
+        )
 
 
 @driver
@@ -141,10 +167,56 @@ def step(
 
 
 @driver
+def steps(
+    T,
+    U_i,
+    U_g,
+    U_o,
+    h,
+    W_i_x,
+    b_i,
+    W_g_x,
+    b_g,
+    c,
+    W_o_x,
+    b_o,
+    U_i_h,
+    U_g_h,
+    U_o_h,
+    i,
+    g,
+    o,
+    tanh_c_next,
+):
+    """Run the steps of a sequence one by one."""
+    for t in range(T):
+        step(
+            U_i,
+            U_g,
+            U_o,
+            h[t],
+            W_i_x[t],
+            b_i,
+            W_g_x[t],
+            b_g,
+            c[t],
+            W_o_x[t],
+            b_o,
+            U_i_h,
+            U_g_h,
+            U_o_h,
+            i[t],
+            g[t],
+            c[t + 1],
+            o[t],
+            tanh_c_next[t],
+            h[t + 1],
+        )
+
+
+@driver
 def forward(
     T,
-    chunk,
-    kept,
     W_i,
     W_g,
     W_o,
@@ -168,42 +240,86 @@ def forward(
     o,
     tanh_c_next,
 ):
-    """Run T time steps, in chunks."""
-    for first in range(0, T, chunk):
-        last = min(first + chunk, T)
-        shift = 0 if kept else first
-        before(
-            W_i,
-            W_g,
-            W_o,
-            flat(x, first, last),
-            flat(W_i_x, 0, last - first),
-            flat(W_g_x, 0, last - first),
-            flat(W_o_x, 0, last - first),
-        )
-        for t in range(first, last):
-            step(
-                U_i,
-                U_g,
-                U_o,
-                h[t],
-                W_i_x[t - first],
-                b_i,
-                W_g_x[t - first],
-                b_g,
-                c[t],
-                W_o_x[t - first],
-                b_o,
-                U_i_h,
-                U_g_h,
-                U_o_h,
-                i[t - shift],
-                g[t - shift],
-                c[t + 1],
-                o[t - shift],
-                tanh_c_next[t - shift],
-                h[t + 1],
+    """Run T time steps."""
+    before(W_i, W_g, W_o, flat(x, 0, T), flat(W_i_x, 0, T), flat(W_g_x, 0, T), flat(W_o_x, 0, T))
+    steps(
+        T,
+        U_i,
+        U_g,
+        U_o,
+        h,
+        W_i_x,
+        b_i,
+        W_g_x,
+        b_g,
+        c,
+        W_o_x,
+        b_o,
+        U_i_h,
+        U_g_h,
+        U_o_h,
+        i,
+        g,
+        o,
+        tanh_c_next,
+    )
+
+
+@whole
+def steps_whole(
+    T, B, counters, U_i, U_g, U_o, h, W_i_x, b_i, W_g_x, b_g, W_o_x, b_o, i, g, c, o, tanh_c_next
+):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_rows(U_i, 0)
+    load_rows(U_g, 1)
+    load_rows(U_o, 2)
+    totals = local_array(EACH_3, real)
+    h_kept = local_array(EACH, real)
+    h_next_kept = local_array(EACH, real)
+    c_kept = local_array(EACH, real)
+    c_next_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        at = row * HIDDEN + unit
+        h_kept[each] = h[at] if owns_row(each, B) else real(0)
+        at = row * HIDDEN + unit
+        c_kept[each] = c[at] if owns_row(each, B) else real(0)
+    for t in range(T):
+        meet(counters, t + 1)
+        clear(totals, 3)
+        fill(0, h_kept, h, t * B, B, 1)
+        syncthreads()
+        multiply(totals, 0, 0, 3, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_3 = (t * B + row) * (3 * HIDDEN) + unit
+            at_next = ((t + 1) * B + row) * HIDDEN + unit
+            i_now, g_now, c_next_now, o_now, tanh_c_next_now, h_next_now = cell(
+                W_i_x[at_3],
+                totals[each],
+                b_i[unit],
+                W_g_x[at_3],
+                totals[1 * EACH + each],
+                b_g[unit],
+                c_kept[each],
+                W_o_x[at_3],
+                totals[2 * EACH + each],
+                b_o[unit],
             )
+            c_next_kept[each] = c_next_now
+            h_next_kept[each] = h_next_now
+            if owns_row(each, B):
+                i[at] = i_now
+                g[at] = g_now
+                c[at_next] = c_next_now
+                o[at] = o_now
+                tanh_c_next[at] = tanh_c_next_now
+                h[at_next] = h_next_now
+        for each in range(EACH):
+            h_kept[each] = h_next_kept[each]
+            c_kept[each] = c_next_kept[each]
 
 
 # Reverse: 18 elementwise operations per row and unit, and its matrix products.
@@ -232,32 +348,48 @@ def cell_vjp(ct_y, ct_h_next, o, tanh_c_next, ct_c_next, i, g):
 
 
 @rows
-def cell_vjp_rows(ct_y, ct_h_next, o, tanh_c_next, ct_c_next, i, g, d_a_o, d_a_g, d_a_i, d_c):
+def cell_vjp_rows(
+    row_count,
+    unit_count,
+    ct_y,
+    ct_h_next,
+    o,
+    tanh_c_next,
+    ct_c_next,
+    i,
+    g,
+    d_a_o,
+    d_a_g,
+    d_a_i,
+    d_c,
+):
     """Run `cell_vjp` for every row and every unit."""
-    for row in range(first_row(), d_a_o.shape[0], all_rows()):
-        for unit in range(first_unit(), d_a_o.shape[1], all_units()):
-            d_a_o[row, unit], d_a_g[row, unit], d_a_i[row, unit], d_c[row, unit] = cell_vjp(
-                ct_y[row, unit],
-                ct_h_next[row, unit],
-                o[row, unit],
-                tanh_c_next[row, unit],
-                ct_c_next[row, unit],
-                i[row, unit],
-                g[row, unit],
-            )
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        at_3 = row * (3 * unit_count) + unit
+        d_a_o[at_3], d_a_g[at_3], d_a_i[at_3], d_c[at] = cell_vjp(
+            ct_y[at], ct_h_next[at], o[at], tanh_c_next[at], ct_c_next[at], i[at], g[at]
+        )
 
 
 @units
-def sums(more, d_a_i, d_a_g, d_a_o, d_b_i, d_b_g, d_b_o):
-    """Sum over all rows what becomes the gradients of vectors and scalars."""
-    for unit in range(first_unit(), d_a_i.shape[1], all_units()):
-        d_b_i[unit] = d_b_i[unit] if more else real(0)
-        d_b_g[unit] = d_b_g[unit] if more else real(0)
-        d_b_o[unit] = d_b_o[unit] if more else real(0)
-        for row in range(d_a_i.shape[0] - 1, -1, -1):
-            d_b_i[unit] += d_a_i[row, unit]
-            d_b_g[unit] += d_a_g[row, unit]
-            d_b_o[unit] += d_a_o[row, unit]
+def sums(row_count, unit_count, d_a_i, d_a_g, d_a_o, d_b_i, d_b_g, d_b_o):
+    """Sum what becomes the gradients of vectors and scalars, in parts."""
+    unit = this_unit()
+    if unit < unit_count:
+        d_b_i_part = real(0)
+        d_b_g_part = real(0)
+        d_b_o_part = real(0)
+        for row in range(this_row(), row_count, all_rows()):
+            at_3 = row * (3 * unit_count) + unit
+            d_b_i_part += d_a_i[at_3]
+            d_b_g_part += d_a_g[at_3]
+            d_b_o_part += d_a_o[at_3]
+        at = this_row() * unit_count + unit
+        d_b_i[at] = d_b_i_part
+        d_b_g[at] = d_b_g_part
+        d_b_o[at] = d_b_o_part
 
 
 @driver
@@ -286,9 +418,31 @@ def outers_vjp(
 
 
 @driver
+def steps_vjp(T, ct_y, d_h, o, tanh_c_next, d_c, i, g, U_i, U_g, U_o, d_a_o, d_a_g, d_a_i):
+    """Run the steps of a sequence one by one."""
+    for t in range(T - 1, -1, -1):
+        step_vjp(
+            ct_y[t],
+            d_h[(t + 1) % 2],
+            o[t],
+            tanh_c_next[t],
+            d_c[(t + 1) % 2],
+            i[t],
+            g[t],
+            U_i,
+            U_g,
+            U_o,
+            d_a_o[t],
+            d_a_g[t],
+            d_a_i[t],
+            d_c[t % 2],
+            d_h[t % 2],
+        )
+
+
+@driver
 def backward(
     T,
-    chunk,
     more,
     ct_y,
     d_h,
@@ -319,53 +473,107 @@ def backward(
     d_b_g,
     d_b_o,
 ):
-    """Run T time steps from the last to the first, in chunks."""
-    for last in range(T, 0, -chunk):
-        first = max(last - chunk, 0)
-        for t in range(last - 1, first - 1, -1):
-            step_vjp(
-                ct_y[t],
-                d_h[(t + 1) % 2],
-                o[t],
-                tanh_c_next[t],
-                d_c[(t + 1) % 2],
-                i[t],
-                g[t],
-                U_i,
-                U_g,
-                U_o,
-                d_a_o[t - first],
-                d_a_g[t - first],
-                d_a_i[t - first],
-                d_c[t % 2],
-                d_h[t % 2],
+    """Run T time steps from the last to the first."""
+    steps_vjp(T, ct_y, d_h, o, tanh_c_next, d_c, i, g, U_i, U_g, U_o, d_a_o, d_a_g, d_a_i)
+    after_vjp(
+        W_i, W_g, W_o, flat(d_a_i, 0, T), flat(d_a_g, 0, T), flat(d_a_o, 0, T), flat(d_x, 0, T)
+    )
+    outers_vjp(
+        more,
+        flat(d_a_i, 0, T),
+        flat(d_a_g, 0, T),
+        flat(d_a_o, 0, T),
+        flat(x, 0, T),
+        d_W_i,
+        d_W_g,
+        d_W_o,
+        flat(h, 0, T),
+        d_U_i,
+        d_U_g,
+        d_U_o,
+        d_b_i,
+        d_b_g,
+        d_b_o,
+    )
+
+
+@whole
+def steps_vjp_whole(
+    T, B, counters, U_i, U_g, U_o, ct_y, o, tanh_c_next, i, g, d_a_o, d_a_g, d_a_i, d_h, d_c
+):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_columns(U_i, 0)
+    load_columns(U_g, 1)
+    load_columns(U_o, 2)
+    totals = local_array(EACH, real)
+    ct_h_next_kept = local_array(EACH, real)
+    d_h_kept = local_array(EACH, real)
+    ct_c_next_kept = local_array(EACH, real)
+    d_c_kept = local_array(EACH, real)
+    d_a_o_kept = local_array(EACH, real)
+    d_a_g_kept = local_array(EACH, real)
+    d_a_i_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        at = (T % 2 * B + row) * HIDDEN + unit
+        ct_h_next_kept[each] = d_h[at] if owns_row(each, B) else real(0)
+        at = (T % 2 * B + row) * HIDDEN + unit
+        ct_c_next_kept[each] = d_c[at] if owns_row(each, B) else real(0)
+    for t in range(T - 1, -1, -1):
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_3 = (t * B + row) * (3 * HIDDEN) + unit
+            d_a_o_now, d_a_g_now, d_a_i_now, d_c_now = cell_vjp(
+                ct_y[at],
+                ct_h_next_kept[each],
+                o[at],
+                tanh_c_next[at],
+                ct_c_next_kept[each],
+                i[at],
+                g[at],
             )
-        after_vjp(
-            W_i,
-            W_g,
-            W_o,
-            flat(d_a_i, 0, last - first),
-            flat(d_a_g, 0, last - first),
-            flat(d_a_o, 0, last - first),
-            flat(d_x, first, last),
-        )
-        outers_vjp(
-            more or last < T,
-            flat(d_a_i, 0, last - first),
-            flat(d_a_g, 0, last - first),
-            flat(d_a_o, 0, last - first),
-            flat(x, first, last),
-            d_W_i,
-            d_W_g,
-            d_W_o,
-            flat(h, first, last),
-            d_U_i,
-            d_U_g,
-            d_U_o,
-            d_b_i,
-            d_b_g,
-            d_b_o,
-        )
+            d_a_o_kept[each] = d_a_o_now
+            d_a_g_kept[each] = d_a_g_now
+            d_a_i_kept[each] = d_a_i_now
+            d_c_kept[each] = d_c_now
+            if owns_row(each, B):
+                d_a_o[at_3] = d_a_o_now
+                d_a_g[at_3] = d_a_g_now
+                d_a_i[at_3] = d_a_i_now
+        meet(counters, T - t)
+        clear(totals, 1)
+        if TILES > 1:
+            fill(0, d_a_i_kept, d_a_i, t * B, B, 3)
+            fill(1, d_a_g_kept, d_a_g, t * B, B, 3)
+            fill(2, d_a_o_kept, d_a_o, t * B, B, 3)
+            syncthreads()
+            multiply(totals, 0, 0, 1, 0)
+            multiply(totals, 0, 1, 1, 1)
+            multiply(totals, 0, 2, 1, 2)
+        else:
+            fill(0, d_a_i_kept, d_a_i, t * B, B, 3)
+            syncthreads()
+            multiply(totals, 0, 0, 1, 0)
+            syncthreads()
+            fill(0, d_a_g_kept, d_a_g, t * B, B, 3)
+            syncthreads()
+            multiply(totals, 0, 1, 1, 0)
+            syncthreads()
+            fill(0, d_a_o_kept, d_a_o, t * B, B, 3)
+            syncthreads()
+            multiply(totals, 0, 2, 1, 0)
+        for each in range(EACH):
+            d_h_kept[each] = totals[each]
+        for each in range(EACH):
+            ct_h_next_kept[each] = d_h_kept[each]
+            ct_c_next_kept[each] = d_c_kept[each]
+    for each in range(EACH):
+        row = own_row(each, B)
+        if owns_row(each, B):
+            d_h[row * HIDDEN + unit] = ct_h_next_kept[each]
+            d_c[row * HIDDEN + unit] = ct_c_next_kept[each]
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -426,6 +634,25 @@ LAYOUT = Layout(
         "d_b_i": ("gradient", "hidden"),
         "d_b_g": ("gradient", "hidden"),
         "d_b_o": ("gradient", "hidden"),
+    },
+    stacks={
+        "forward": (
+            ("W_i_x", "W_g_x", "W_o_x"),
+            ("U_i_h", "U_g_h", "U_o_h"),
+            ("W_i", "W_g", "W_o"),
+            ("U_i", "U_g", "U_o"),
+        ),
+        "backward": (
+            ("d_a_i", "d_a_g", "d_a_o"),
+            ("U_i", "U_g", "U_o"),
+            ("W_i", "W_g", "W_o"),
+            ("d_W_i", "d_W_g", "d_W_o"),
+            ("d_U_i", "d_U_g", "d_U_o"),
+        ),
+    },
+    wholes={
+        "forward": {"weights": 3, "tiles": 1, "totals": 3, "terms": 3, "meetings": 1},
+        "backward": {"weights": 3, "tiles": 3, "totals": 1, "terms": 3, "meetings": 1},
     },
     engine=engine,
 )

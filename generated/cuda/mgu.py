@@ -13,21 +13,35 @@ from numpy import float64 as real
 
 from gatewright.runtime.cuda import (
     all_rows,
-    all_units,
     device,
     driver,
     engine,
     exp,
-    first_row,
-    first_unit,
     flat,
+    local_array,
     outer,
     product,
     product_transposed,
     rows,
+    syncthreads,
     tanh,
+    this_row,
+    this_unit,
     units,
+    whole,
 )
+from gatewright.runtime.cuda.parts import (
+    clear,
+    fill,
+    load_columns,
+    load_rows,
+    meet,
+    multiply,
+    own_row,
+    own_unit,
+    owns_row,
+)
+from gatewright.runtime.cuda.sizes import EACH, HIDDEN
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -63,23 +77,23 @@ def cell_2(W_n_x, U_n_f_h, b_n, f, h):
 
 
 @rows
-def cell_1_rows(W_f_x, U_f_h, b_f, h, f, f_h):
+def cell_1_rows(row_count, unit_count, W_f_x, U_f_h, b_f, h, f, f_h):
     """Run `cell_1` for every row and every unit."""
-    for row in range(first_row(), f.shape[0], all_rows()):
-        for unit in range(first_unit(), f.shape[1], all_units()):
-            f[row, unit], f_h[row, unit] = cell_1(
-                W_f_x[row, unit], U_f_h[row, unit], b_f[unit], h[row, unit]
-            )
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        at_2 = row * (2 * unit_count) + unit
+        f[at], f_h[at] = cell_1(W_f_x[at_2], U_f_h[at], b_f[unit], h[at])
 
 
 @rows
-def cell_2_rows(W_n_x, U_n_f_h, b_n, f, h, n, h_next):
+def cell_2_rows(row_count, unit_count, W_n_x, U_n_f_h, b_n, f, h, n, h_next):
     """Run `cell_2` for every row and every unit."""
-    for row in range(first_row(), n.shape[0], all_rows()):
-        for unit in range(first_unit(), n.shape[1], all_units()):
-            n[row, unit], h_next[row, unit] = cell_2(
-                W_n_x[row, unit], U_n_f_h[row, unit], b_n[unit], f[row, unit], h[row, unit]
-            )
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        at_2 = row * (2 * unit_count) + unit
+        n[at], h_next[at] = cell_2(W_n_x[at_2], U_n_f_h[at], b_n[unit], f[at], h[at])
 
 
 @driver
@@ -98,36 +112,83 @@ def step(U_f, h, W_f_x, b_f, U_n, W_n_x, b_n, U_f_h, f, f_h, U_n_f_h, n, h_next)
 
 
 @driver
-def forward(
-    T, chunk, kept, W_f, W_n, x, W_f_x, W_n_x, U_f, h, b_f, U_n, b_n, U_f_h, f, f_h, U_n_f_h, n
-):
-    """Run T time steps, in chunks."""
-    for first in range(0, T, chunk):
-        last = min(first + chunk, T)
-        shift = 0 if kept else first
-        before(
-            W_f,
-            W_n,
-            flat(x, first, last),
-            flat(W_f_x, 0, last - first),
-            flat(W_n_x, 0, last - first),
+def steps(T, U_f, h, W_f_x, b_f, U_n, W_n_x, b_n, U_f_h, f, f_h, U_n_f_h, n):
+    """Run the steps of a sequence one by one."""
+    for t in range(T):
+        step(
+            U_f,
+            h[t],
+            W_f_x[t],
+            b_f,
+            U_n,
+            W_n_x[t],
+            b_n,
+            U_f_h,
+            f[t],
+            f_h[t],
+            U_n_f_h,
+            n[t],
+            h[t + 1],
         )
-        for t in range(first, last):
-            step(
-                U_f,
-                h[t],
-                W_f_x[t - first],
-                b_f,
-                U_n,
-                W_n_x[t - first],
-                b_n,
-                U_f_h,
-                f[t - shift],
-                f_h[t - shift],
-                U_n_f_h,
-                n[t - shift],
-                h[t + 1],
+
+
+@driver
+def forward(T, W_f, W_n, x, W_f_x, W_n_x, U_f, h, b_f, U_n, b_n, U_f_h, f, f_h, U_n_f_h, n):
+    """Run T time steps."""
+    before(W_f, W_n, flat(x, 0, T), flat(W_f_x, 0, T), flat(W_n_x, 0, T))
+    steps(T, U_f, h, W_f_x, b_f, U_n, W_n_x, b_n, U_f_h, f, f_h, U_n_f_h, n)
+
+
+@whole
+def steps_whole(T, B, counters, U_f, U_n, h, W_f_x, b_f, f, f_h, W_n_x, b_n, n):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_rows(U_f, 0)
+    load_rows(U_n, 1)
+    totals = local_array(EACH, real)
+    h_kept = local_array(EACH, real)
+    h_next_kept = local_array(EACH, real)
+    f_kept = local_array(EACH, real)
+    f_h_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        at = row * HIDDEN + unit
+        h_kept[each] = h[at] if owns_row(each, B) else real(0)
+    for t in range(T):
+        meet(counters, 2 * (t + 1) - 1)
+        clear(totals, 1)
+        fill(0, h_kept, h, t * B, B, 1)
+        syncthreads()
+        multiply(totals, 0, 0, 1, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_2 = (t * B + row) * (2 * HIDDEN) + unit
+            f_now, f_h_now = cell_1(W_f_x[at_2], totals[each], b_f[unit], h_kept[each])
+            f_kept[each] = f_now
+            f_h_kept[each] = f_h_now
+            if owns_row(each, B):
+                f[at] = f_now
+                f_h[at] = f_h_now
+        meet(counters, 2 * (t + 1))
+        clear(totals, 1)
+        fill(0, f_h_kept, f_h, t * B, B, 1)
+        syncthreads()
+        multiply(totals, 0, 1, 1, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_2 = (t * B + row) * (2 * HIDDEN) + unit
+            at_next = ((t + 1) * B + row) * HIDDEN + unit
+            n_now, h_next_now = cell_2(
+                W_n_x[at_2], totals[each], b_n[unit], f_kept[each], h_kept[each]
             )
+            h_next_kept[each] = h_next_now
+            if owns_row(each, B):
+                n[at] = n_now
+                h[at_next] = h_next_now
+        for each in range(EACH):
+            h_kept[each] = h_next_kept[each]
 
 
 # Reverse: 17 elementwise operations per row and unit, and its matrix products.
@@ -162,44 +223,48 @@ def cell_vjp_3(d_h_products, d_h_next, f, d_f_h):
 
 
 @rows
-def cell_vjp_1_rows(ct_y, ct_h_next, f, n, d_h_next, d_a_n):
+def cell_vjp_1_rows(row_count, unit_count, ct_y, ct_h_next, f, n, d_h_next, d_a_n):
     """Run `cell_vjp_1` for every row and every unit."""
-    for row in range(first_row(), d_h_next.shape[0], all_rows()):
-        for unit in range(first_unit(), d_h_next.shape[1], all_units()):
-            d_h_next[row, unit], d_a_n[row, unit] = cell_vjp_1(
-                ct_y[row, unit], ct_h_next[row, unit], f[row, unit], n[row, unit]
-            )
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        at_2 = row * (2 * unit_count) + unit
+        d_h_next[at], d_a_n[at_2] = cell_vjp_1(ct_y[at], ct_h_next[at], f[at], n[at])
 
 
 @rows
-def cell_vjp_2_rows(d_h_next, n, h, d_f_h, f, d_a_f):
+def cell_vjp_2_rows(row_count, unit_count, d_h_next, n, h, d_f_h, f, d_a_f):
     """Run `cell_vjp_2` for every row and every unit."""
-    for row in range(first_row(), d_a_f.shape[0], all_rows()):
-        for unit in range(first_unit(), d_a_f.shape[1], all_units()):
-            d_a_f[row, unit] = cell_vjp_2(
-                d_h_next[row, unit], n[row, unit], h[row, unit], d_f_h[row, unit], f[row, unit]
-            )
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        at_2 = row * (2 * unit_count) + unit
+        d_a_f[at_2] = cell_vjp_2(d_h_next[at], n[at], h[at], d_f_h[at], f[at])
 
 
 @rows
-def cell_vjp_3_rows(d_h_products, d_h_next, f, d_f_h, d_h):
+def cell_vjp_3_rows(row_count, unit_count, d_h_products, d_h_next, f, d_f_h, d_h):
     """Run `cell_vjp_3` for every row and every unit."""
-    for row in range(first_row(), d_h.shape[0], all_rows()):
-        for unit in range(first_unit(), d_h.shape[1], all_units()):
-            d_h[row, unit] = cell_vjp_3(
-                d_h_products[row, unit], d_h_next[row, unit], f[row, unit], d_f_h[row, unit]
-            )
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        d_h[at] = cell_vjp_3(d_h_products[at], d_h_next[at], f[at], d_f_h[at])
 
 
 @units
-def sums(more, d_a_f, d_a_n, d_b_f, d_b_n):
-    """Sum over all rows what becomes the gradients of vectors and scalars."""
-    for unit in range(first_unit(), d_a_f.shape[1], all_units()):
-        d_b_f[unit] = d_b_f[unit] if more else real(0)
-        d_b_n[unit] = d_b_n[unit] if more else real(0)
-        for row in range(d_a_f.shape[0] - 1, -1, -1):
-            d_b_f[unit] += d_a_f[row, unit]
-            d_b_n[unit] += d_a_n[row, unit]
+def sums(row_count, unit_count, d_a_f, d_a_n, d_b_f, d_b_n):
+    """Sum what becomes the gradients of vectors and scalars, in parts."""
+    unit = this_unit()
+    if unit < unit_count:
+        d_b_f_part = real(0)
+        d_b_n_part = real(0)
+        for row in range(this_row(), row_count, all_rows()):
+            at_2 = row * (2 * unit_count) + unit
+            d_b_f_part += d_a_f[at_2]
+            d_b_n_part += d_a_n[at_2]
+        at = this_row() * unit_count + unit
+        d_b_f[at] = d_b_f_part
+        d_b_n[at] = d_b_n_part
 
 
 @driver
@@ -228,9 +293,29 @@ def outers_vjp(more, d_a_f, d_a_n, x, d_W_f, d_W_n, h, d_U_f, f_h, d_U_n, d_b_f,
 
 
 @driver
+def steps_vjp(T, ct_y, d_h, f, n, U_n, h, U_f, d_h_next, d_a_n, d_f_h, d_a_f, d_h_products):
+    """Run the steps of a sequence one by one."""
+    for t in range(T - 1, -1, -1):
+        step_vjp(
+            ct_y[t],
+            d_h[(t + 1) % 2],
+            f[t],
+            n[t],
+            U_n,
+            h[t],
+            U_f,
+            d_h_next,
+            d_a_n[t],
+            d_f_h,
+            d_a_f[t],
+            d_h_products,
+            d_h[t % 2],
+        )
+
+
+@driver
 def backward(
     T,
-    chunk,
     more,
     ct_y,
     d_h,
@@ -256,46 +341,82 @@ def backward(
     d_b_f,
     d_b_n,
 ):
-    """Run T time steps from the last to the first, in chunks."""
-    for last in range(T, 0, -chunk):
-        first = max(last - chunk, 0)
-        for t in range(last - 1, first - 1, -1):
-            step_vjp(
-                ct_y[t],
-                d_h[(t + 1) % 2],
-                f[t],
-                n[t],
-                U_n,
-                h[t],
-                U_f,
-                d_h_next,
-                d_a_n[t - first],
-                d_f_h,
-                d_a_f[t - first],
-                d_h_products,
-                d_h[t % 2],
-            )
-        after_vjp(
-            W_f,
-            W_n,
-            flat(d_a_f, 0, last - first),
-            flat(d_a_n, 0, last - first),
-            flat(d_x, first, last),
-        )
-        outers_vjp(
-            more or last < T,
-            flat(d_a_f, 0, last - first),
-            flat(d_a_n, 0, last - first),
-            flat(x, first, last),
-            d_W_f,
-            d_W_n,
-            flat(h, first, last),
-            d_U_f,
-            flat(f_h, first, last),
-            d_U_n,
-            d_b_f,
-            d_b_n,
-        )
+    """Run T time steps from the last to the first."""
+    steps_vjp(T, ct_y, d_h, f, n, U_n, h, U_f, d_h_next, d_a_n, d_f_h, d_a_f, d_h_products)
+    after_vjp(W_f, W_n, flat(d_a_f, 0, T), flat(d_a_n, 0, T), flat(d_x, 0, T))
+    outers_vjp(
+        more,
+        flat(d_a_f, 0, T),
+        flat(d_a_n, 0, T),
+        flat(x, 0, T),
+        d_W_f,
+        d_W_n,
+        flat(h, 0, T),
+        d_U_f,
+        flat(f_h, 0, T),
+        d_U_n,
+        d_b_f,
+        d_b_n,
+    )
+
+
+@whole
+def steps_vjp_whole(T, B, counters, U_n, U_f, ct_y, f, n, d_a_n, h, d_a_f, d_h):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_columns(U_n, 0)
+    load_columns(U_f, 1)
+    totals = local_array(EACH, real)
+    ct_h_next_kept = local_array(EACH, real)
+    d_h_kept = local_array(EACH, real)
+    d_f_h_kept = local_array(EACH, real)
+    d_h_next_kept = local_array(EACH, real)
+    d_a_n_kept = local_array(EACH, real)
+    d_a_f_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        at = (T % 2 * B + row) * HIDDEN + unit
+        ct_h_next_kept[each] = d_h[at] if owns_row(each, B) else real(0)
+    for t in range(T - 1, -1, -1):
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_2 = (t * B + row) * (2 * HIDDEN) + unit
+            d_h_next_now, d_a_n_now = cell_vjp_1(ct_y[at], ct_h_next_kept[each], f[at], n[at])
+            d_h_next_kept[each] = d_h_next_now
+            d_a_n_kept[each] = d_a_n_now
+            if owns_row(each, B):
+                d_a_n[at_2] = d_a_n_now
+        meet(counters, 2 * (T - t) - 1)
+        clear(totals, 1)
+        fill(0, d_a_n_kept, d_a_n, t * B, B, 2)
+        syncthreads()
+        multiply(totals, 0, 0, 1, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_2 = (t * B + row) * (2 * HIDDEN) + unit
+            d_a_f_now = cell_vjp_2(d_h_next_kept[each], n[at], h[at], totals[each], f[at])
+            d_f_h_kept[each] = totals[each]
+            d_a_f_kept[each] = d_a_f_now
+            if owns_row(each, B):
+                d_a_f[at_2] = d_a_f_now
+        meet(counters, 2 * (T - t))
+        clear(totals, 1)
+        fill(0, d_a_f_kept, d_a_f, t * B, B, 2)
+        syncthreads()
+        multiply(totals, 0, 1, 1, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            d_h_now = cell_vjp_3(totals[each], d_h_next_kept[each], f[at], d_f_h_kept[each])
+            d_h_kept[each] = d_h_now
+        for each in range(EACH):
+            ct_h_next_kept[each] = d_h_kept[each]
+    for each in range(EACH):
+        row = own_row(each, B)
+        if owns_row(each, B):
+            d_h[row * HIDDEN + unit] = ct_h_next_kept[each]
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -346,6 +467,14 @@ LAYOUT = Layout(
         "d_U_n": ("gradient", "hidden", "hidden"),
         "d_b_f": ("gradient", "hidden"),
         "d_b_n": ("gradient", "hidden"),
+    },
+    stacks={
+        "forward": (("W_f_x", "W_n_x"), ("W_f", "W_n")),
+        "backward": (("d_a_n", "d_a_f"), ("W_n", "W_f"), ("d_W_n", "d_W_f")),
+    },
+    wholes={
+        "forward": {"weights": 2, "tiles": 1, "totals": 1, "terms": 2, "meetings": 2},
+        "backward": {"weights": 2, "tiles": 1, "totals": 1, "terms": 2, "meetings": 2},
     },
     engine=engine,
 )

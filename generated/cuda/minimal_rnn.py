@@ -13,21 +13,35 @@ from numpy import float64 as real
 
 from gatewright.runtime.cuda import (
     all_rows,
-    all_units,
     device,
     driver,
     engine,
     exp,
-    first_row,
-    first_unit,
     flat,
+    local_array,
     outer,
     product,
     product_transposed,
     rows,
+    syncthreads,
     tanh,
+    this_row,
+    this_unit,
     units,
+    whole,
 )
+from gatewright.runtime.cuda.parts import (
+    clear,
+    fill,
+    load_columns,
+    load_rows,
+    meet,
+    multiply,
+    own_row,
+    own_unit,
+    owns_row,
+)
+from gatewright.runtime.cuda.sizes import EACH, HIDDEN
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -61,21 +75,21 @@ def cell(U_u_h, V_u_z, b_u, h, z):
 
 
 @rows
-def before_cell_rows(W_z_x, b_z, z):
+def before_cell_rows(row_count, unit_count, W_z_x, b_z, z):
     """Run `before_cell` for every row and every unit."""
-    for row in range(first_row(), z.shape[0], all_rows()):
-        for unit in range(first_unit(), z.shape[1], all_units()):
-            z[row, unit] = before_cell(W_z_x[row, unit], b_z[unit])
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        z[at] = before_cell(W_z_x[at], b_z[unit])
 
 
 @rows
-def cell_rows(U_u_h, V_u_z, b_u, h, z, u, h_next):
+def cell_rows(row_count, unit_count, U_u_h, V_u_z, b_u, h, z, u, h_next):
     """Run `cell` for every row and every unit."""
-    for row in range(first_row(), u.shape[0], all_rows()):
-        for unit in range(first_unit(), u.shape[1], all_units()):
-            u[row, unit], h_next[row, unit] = cell(
-                U_u_h[row, unit], V_u_z[row, unit], b_u[unit], h[row, unit], z[row, unit]
-            )
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        u[at], h_next[at] = cell(U_u_h[at], V_u_z[at], b_u[unit], h[at], z[at])
 
 
 @driver
@@ -94,22 +108,48 @@ def step(U_u, h, V_u_z, b_u, z, U_u_h, u, h_next):
 
 
 @driver
-def forward(T, chunk, kept, W_z, x, b_z, V_u, W_z_x, z, V_u_z, U_u, h, b_u, U_u_h, u):
-    """Run T time steps, in chunks."""
-    for first in range(0, T, chunk):
-        last = min(first + chunk, T)
-        shift = 0 if kept else first
-        before(
-            W_z,
-            flat(x, first, last),
-            b_z,
-            V_u,
-            flat(W_z_x, 0, last - first),
-            flat(z, first - shift, last - shift),
-            flat(V_u_z, 0, last - first),
-        )
-        for t in range(first, last):
-            step(U_u, h[t], V_u_z[t - first], b_u, z[t - shift], U_u_h, u[t - shift], h[t + 1])
+def steps(T, U_u, h, V_u_z, b_u, z, U_u_h, u):
+    """Run the steps of a sequence one by one."""
+    for t in range(T):
+        step(U_u, h[t], V_u_z[t], b_u, z[t], U_u_h, u[t], h[t + 1])
+
+
+@driver
+def forward(T, W_z, x, b_z, V_u, W_z_x, z, V_u_z, U_u, h, b_u, U_u_h, u):
+    """Run T time steps."""
+    before(W_z, flat(x, 0, T), b_z, V_u, flat(W_z_x, 0, T), flat(z, 0, T), flat(V_u_z, 0, T))
+    steps(T, U_u, h, V_u_z, b_u, z, U_u_h, u)
+
+
+@whole
+def steps_whole(T, B, counters, U_u, h, V_u_z, b_u, z, u):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_rows(U_u, 0)
+    totals = local_array(EACH, real)
+    h_kept = local_array(EACH, real)
+    h_next_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        at = row * HIDDEN + unit
+        h_kept[each] = h[at] if owns_row(each, B) else real(0)
+    for t in range(T):
+        meet(counters, t + 1)
+        clear(totals, 1)
+        fill(0, h_kept, h, t * B, B, 1)
+        syncthreads()
+        multiply(totals, 0, 0, 1, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_next = ((t + 1) * B + row) * HIDDEN + unit
+            u_now, h_next_now = cell(totals[each], V_u_z[at], b_u[unit], h_kept[each], z[at])
+            h_next_kept[each] = h_next_now
+            if owns_row(each, B):
+                u[at] = u_now
+                h[at_next] = h_next_now
+        for each in range(EACH):
+            h_kept[each] = h_next_kept[each]
 
 
 # Reverse: 14 elementwise operations per row and unit, and its matrix products.
@@ -144,42 +184,46 @@ def after_vjp_cell(d_z_products, d_h_next, u, z):
 
 
 @rows
-def cell_vjp_1_rows(ct_y, ct_h_next, h, z, u, d_h_next, d_a_u):
+def cell_vjp_1_rows(row_count, unit_count, ct_y, ct_h_next, h, z, u, d_h_next, d_a_u):
     """Run `cell_vjp_1` for every row and every unit."""
-    for row in range(first_row(), d_h_next.shape[0], all_rows()):
-        for unit in range(first_unit(), d_h_next.shape[1], all_units()):
-            d_h_next[row, unit], d_a_u[row, unit] = cell_vjp_1(
-                ct_y[row, unit], ct_h_next[row, unit], h[row, unit], z[row, unit], u[row, unit]
-            )
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        d_h_next[at], d_a_u[at] = cell_vjp_1(ct_y[at], ct_h_next[at], h[at], z[at], u[at])
 
 
 @rows
-def cell_vjp_2_rows(d_h_products, d_h_next, u, d_h):
+def cell_vjp_2_rows(row_count, unit_count, d_h_products, d_h_next, u, d_h):
     """Run `cell_vjp_2` for every row and every unit."""
-    for row in range(first_row(), d_h.shape[0], all_rows()):
-        for unit in range(first_unit(), d_h.shape[1], all_units()):
-            d_h[row, unit] = cell_vjp_2(d_h_products[row, unit], d_h_next[row, unit], u[row, unit])
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        d_h[at] = cell_vjp_2(d_h_products[at], d_h_next[at], u[at])
 
 
 @rows
-def after_vjp_cell_rows(d_z_products, d_h_next, u, z, d_a_z):
+def after_vjp_cell_rows(row_count, unit_count, d_z_products, d_h_next, u, z, d_a_z):
     """Run `after_vjp_cell` for every row and every unit."""
-    for row in range(first_row(), d_a_z.shape[0], all_rows()):
-        for unit in range(first_unit(), d_a_z.shape[1], all_units()):
-            d_a_z[row, unit] = after_vjp_cell(
-                d_z_products[row, unit], d_h_next[row, unit], u[row, unit], z[row, unit]
-            )
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        d_a_z[at] = after_vjp_cell(d_z_products[at], d_h_next[at], u[at], z[at])
 
 
 @units
-def sums(more, d_a_z, d_a_u, d_b_z, d_b_u):
-    """Sum over all rows what becomes the gradients of vectors and scalars."""
-    for unit in range(first_unit(), d_a_z.shape[1], all_units()):
-        d_b_z[unit] = d_b_z[unit] if more else real(0)
-        d_b_u[unit] = d_b_u[unit] if more else real(0)
-        for row in range(d_a_z.shape[0] - 1, -1, -1):
-            d_b_z[unit] += d_a_z[row, unit]
-            d_b_u[unit] += d_a_u[row, unit]
+def sums(row_count, unit_count, d_a_z, d_a_u, d_b_z, d_b_u):
+    """Sum what becomes the gradients of vectors and scalars, in parts."""
+    unit = this_unit()
+    if unit < unit_count:
+        d_b_z_part = real(0)
+        d_b_u_part = real(0)
+        for row in range(this_row(), row_count, all_rows()):
+            at = row * unit_count + unit
+            d_b_z_part += d_a_z[at]
+            d_b_u_part += d_a_u[at]
+        at = this_row() * unit_count + unit
+        d_b_z[at] = d_b_z_part
+        d_b_u[at] = d_b_u_part
 
 
 @driver
@@ -208,9 +252,26 @@ def outers_vjp(more, d_a_z, x, d_W_z, d_a_u, h, d_U_u, z, d_V_u, d_b_z, d_b_u):
 
 
 @driver
+def steps_vjp(T, ct_y, d_h, h, z, u, U_u, d_h_next, d_a_u, d_h_products):
+    """Run the steps of a sequence one by one."""
+    for t in range(T - 1, -1, -1):
+        step_vjp(
+            ct_y[t],
+            d_h[(t + 1) % 2],
+            h[t],
+            z[t],
+            u[t],
+            U_u,
+            d_h_next[t],
+            d_a_u[t],
+            d_h_products,
+            d_h[t % 2],
+        )
+
+
+@driver
 def backward(
     T,
-    chunk,
     more,
     ct_y,
     d_h,
@@ -233,46 +294,76 @@ def backward(
     d_b_z,
     d_b_u,
 ):
-    """Run T time steps from the last to the first, in chunks."""
-    for last in range(T, 0, -chunk):
-        first = max(last - chunk, 0)
-        for t in range(last - 1, first - 1, -1):
-            step_vjp(
-                ct_y[t],
-                d_h[(t + 1) % 2],
-                h[t],
-                z[t],
-                u[t],
-                U_u,
-                d_h_next[t - first],
-                d_a_u[t - first],
-                d_h_products,
-                d_h[t % 2],
+    """Run T time steps from the last to the first."""
+    steps_vjp(T, ct_y, d_h, h, z, u, U_u, d_h_next, d_a_u, d_h_products)
+    after_vjp(
+        V_u,
+        flat(d_a_u, 0, T),
+        flat(d_h_next, 0, T),
+        flat(u, 0, T),
+        flat(z, 0, T),
+        W_z,
+        flat(d_z_products, 0, T),
+        flat(d_a_z, 0, T),
+        flat(d_x, 0, T),
+    )
+    outers_vjp(
+        more,
+        flat(d_a_z, 0, T),
+        flat(x, 0, T),
+        d_W_z,
+        flat(d_a_u, 0, T),
+        flat(h, 0, T),
+        d_U_u,
+        flat(z, 0, T),
+        d_V_u,
+        d_b_z,
+        d_b_u,
+    )
+
+
+@whole
+def steps_vjp_whole(T, B, counters, U_u, ct_y, h, z, u, d_h_next, d_a_u, d_h):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_columns(U_u, 0)
+    totals = local_array(EACH, real)
+    ct_h_next_kept = local_array(EACH, real)
+    d_h_kept = local_array(EACH, real)
+    d_h_next_kept = local_array(EACH, real)
+    d_a_u_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        at = (T % 2 * B + row) * HIDDEN + unit
+        ct_h_next_kept[each] = d_h[at] if owns_row(each, B) else real(0)
+    for t in range(T - 1, -1, -1):
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            d_h_next_now, d_a_u_now = cell_vjp_1(
+                ct_y[at], ct_h_next_kept[each], h[at], z[at], u[at]
             )
-        after_vjp(
-            V_u,
-            flat(d_a_u, 0, last - first),
-            flat(d_h_next, 0, last - first),
-            flat(u, first, last),
-            flat(z, first, last),
-            W_z,
-            flat(d_z_products, 0, last - first),
-            flat(d_a_z, 0, last - first),
-            flat(d_x, first, last),
-        )
-        outers_vjp(
-            more or last < T,
-            flat(d_a_z, 0, last - first),
-            flat(x, first, last),
-            d_W_z,
-            flat(d_a_u, 0, last - first),
-            flat(h, first, last),
-            d_U_u,
-            flat(z, first, last),
-            d_V_u,
-            d_b_z,
-            d_b_u,
-        )
+            d_h_next_kept[each] = d_h_next_now
+            d_a_u_kept[each] = d_a_u_now
+            if owns_row(each, B):
+                d_h_next[at] = d_h_next_now
+                d_a_u[at] = d_a_u_now
+        meet(counters, T - t)
+        clear(totals, 1)
+        fill(0, d_a_u_kept, d_a_u, t * B, B, 1)
+        syncthreads()
+        multiply(totals, 0, 0, 1, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            d_h_now = cell_vjp_2(totals[each], d_h_next_kept[each], u[at])
+            d_h_kept[each] = d_h_now
+        for each in range(EACH):
+            ct_h_next_kept[each] = d_h_kept[each]
+    for each in range(EACH):
+        row = own_row(each, B)
+        if owns_row(each, B):
+            d_h[row * HIDDEN + unit] = ct_h_next_kept[each]
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -318,6 +409,10 @@ LAYOUT = Layout(
         "d_V_u": ("gradient", "hidden", "hidden"),
         "d_b_z": ("gradient", "hidden"),
         "d_b_u": ("gradient", "hidden"),
+    },
+    wholes={
+        "forward": {"weights": 1, "tiles": 1, "totals": 1, "terms": 1, "meetings": 1},
+        "backward": {"weights": 1, "tiles": 1, "totals": 1, "terms": 1, "meetings": 1},
     },
     engine=engine,
 )

@@ -15,21 +15,35 @@ from numpy import float64 as real
 
 from gatewright.runtime.cuda import (
     all_rows,
-    all_units,
     device,
     driver,
     engine,
     exp,
-    first_row,
-    first_unit,
     flat,
+    local_array,
     outer,
     product,
     product_transposed,
     rows,
+    syncthreads,
     tanh,
+    this_row,
+    this_unit,
     units,
+    whole,
 )
+from gatewright.runtime.cuda.parts import (
+    clear,
+    fill,
+    load_columns,
+    load_rows,
+    meet,
+    multiply,
+    own_row,
+    own_unit,
+    owns_row,
+)
+from gatewright.runtime.cuda.sizes import EACH, EACH_2, HIDDEN, TILES
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -61,20 +75,25 @@ def cell(W_g_x, W_i_x, U_i_h, b_i, W_f_x, U_f_h, b_f, c):
 
 
 @rows
-def cell_rows(W_g_x, W_i_x, U_i_h, b_i, W_f_x, U_f_h, b_f, c, g, i, f, c_next, h_next):
+def cell_rows(
+    row_count, unit_count, W_g_x, W_i_x, U_i_h, b_i, W_f_x, U_f_h, b_f, c, g, i, f, c_next, h_next
+):
     """Run `cell` for every row and every unit."""
-    for row in range(first_row(), g.shape[0], all_rows()):
-        for unit in range(first_unit(), g.shape[1], all_units()):
-            g[row, unit], i[row, unit], f[row, unit], c_next[row, unit], h_next[row, unit] = cell(
-                W_g_x[row, unit],
-                W_i_x[row, unit],
-                U_i_h[row, unit],
-                b_i[unit],
-                W_f_x[row, unit],
-                U_f_h[row, unit],
-                b_f[unit],
-                c[row, unit],
-            )
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        at_2 = row * (2 * unit_count) + unit
+        at_3 = row * (3 * unit_count) + unit
+        g[at], i[at], f[at], c_next[at], h_next[at] = cell(
+            W_g_x[at_3],
+            W_i_x[at_3],
+            U_i_h[at_2],
+            b_i[unit],
+            W_f_x[at_3],
+            U_f_h[at_2],
+            b_f[unit],
+            c[at],
+        )
 
 
 @driver
@@ -91,61 +110,87 @@ def step(U_i, U_f, h, W_g_x, W_i_x, b_i, W_f_x, b_f, c, U_i_h, U_f_h, g, i, f, c
 
 
 @driver
-def forward(
-    T,
-    chunk,
-    kept,
-    W_g,
-    W_i,
-    W_f,
-    x,
-    W_g_x,
-    W_i_x,
-    W_f_x,
-    U_i,
-    U_f,
-    h,
-    b_i,
-    b_f,
-    c,
-    U_i_h,
-    U_f_h,
-    g,
-    i,
-    f,
-):
-    """Run T time steps, in chunks."""
-    for first in range(0, T, chunk):
-        last = min(first + chunk, T)
-        shift = 0 if kept else first
-        before(
-            W_g,
-            W_i,
-            W_f,
-            flat(x, first, last),
-            flat(W_g_x, 0, last - first),
-            flat(W_i_x, 0, last - first),
-            flat(W_f_x, 0, last - first),
+def steps(T, U_i, U_f, h, W_g_x, W_i_x, b_i, W_f_x, b_f, c, U_i_h, U_f_h, g, i, f):
+    """Run the steps of a sequence one by one."""
+    for t in range(T):
+        step(
+            U_i,
+            U_f,
+            h[t],
+            W_g_x[t],
+            W_i_x[t],
+            b_i,
+            W_f_x[t],
+            b_f,
+            c[t],
+            U_i_h,
+            U_f_h,
+            g[t],
+            i[t],
+            f[t],
+            c[t + 1],
+            h[t + 1],
         )
-        for t in range(first, last):
-            step(
-                U_i,
-                U_f,
-                h[t],
-                W_g_x[t - first],
-                W_i_x[t - first],
-                b_i,
-                W_f_x[t - first],
-                b_f,
-                c[t],
-                U_i_h,
-                U_f_h,
-                g[t - shift],
-                i[t - shift],
-                f[t - shift],
-                c[t + 1],
-                h[t + 1],
+
+
+@driver
+def forward(
+    T, W_g, W_i, W_f, x, W_g_x, W_i_x, W_f_x, U_i, U_f, h, b_i, b_f, c, U_i_h, U_f_h, g, i, f
+):
+    """Run T time steps."""
+    before(W_g, W_i, W_f, flat(x, 0, T), flat(W_g_x, 0, T), flat(W_i_x, 0, T), flat(W_f_x, 0, T))
+    steps(T, U_i, U_f, h, W_g_x, W_i_x, b_i, W_f_x, b_f, c, U_i_h, U_f_h, g, i, f)
+
+
+@whole
+def steps_whole(T, B, counters, U_i, U_f, h, W_g_x, W_i_x, b_i, W_f_x, b_f, g, i, f, c):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_rows(U_i, 0)
+    load_rows(U_f, 1)
+    totals = local_array(EACH_2, real)
+    h_kept = local_array(EACH, real)
+    h_next_kept = local_array(EACH, real)
+    c_kept = local_array(EACH, real)
+    c_next_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        at = row * HIDDEN + unit
+        h_kept[each] = h[at] if owns_row(each, B) else real(0)
+        at = row * HIDDEN + unit
+        c_kept[each] = c[at] if owns_row(each, B) else real(0)
+    for t in range(T):
+        meet(counters, t + 1)
+        clear(totals, 2)
+        fill(0, h_kept, h, t * B, B, 1)
+        syncthreads()
+        multiply(totals, 0, 0, 2, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_3 = (t * B + row) * (3 * HIDDEN) + unit
+            at_next = ((t + 1) * B + row) * HIDDEN + unit
+            g_now, i_now, f_now, c_next_now, h_next_now = cell(
+                W_g_x[at_3],
+                W_i_x[at_3],
+                totals[each],
+                b_i[unit],
+                W_f_x[at_3],
+                totals[1 * EACH + each],
+                b_f[unit],
+                c_kept[each],
             )
+            c_next_kept[each] = c_next_now
+            h_next_kept[each] = h_next_now
+            if owns_row(each, B):
+                g[at] = g_now
+                i[at] = i_now
+                f[at] = f_now
+                c[at_next] = c_next_now
+                h[at_next] = h_next_now
+        for each in range(EACH):
+            h_kept[each] = h_next_kept[each]
+            c_kept[each] = c_next_kept[each]
 
 
 # Reverse: 15 elementwise operations per row and unit, and its matrix products.
@@ -172,31 +217,33 @@ def cell_vjp(ct_y, ct_h_next, ct_c_next, h_next, c, f, g, i):
 
 
 @rows
-def cell_vjp_rows(ct_y, ct_h_next, ct_c_next, h_next, c, f, g, i, d_a_f, d_a_i, d_g, d_c):
+def cell_vjp_rows(
+    row_count, unit_count, ct_y, ct_h_next, ct_c_next, h_next, c, f, g, i, d_a_f, d_a_i, d_g, d_c
+):
     """Run `cell_vjp` for every row and every unit."""
-    for row in range(first_row(), d_a_f.shape[0], all_rows()):
-        for unit in range(first_unit(), d_a_f.shape[1], all_units()):
-            d_a_f[row, unit], d_a_i[row, unit], d_g[row, unit], d_c[row, unit] = cell_vjp(
-                ct_y[row, unit],
-                ct_h_next[row, unit],
-                ct_c_next[row, unit],
-                h_next[row, unit],
-                c[row, unit],
-                f[row, unit],
-                g[row, unit],
-                i[row, unit],
-            )
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        at_3 = row * (3 * unit_count) + unit
+        d_a_f[at_3], d_a_i[at_3], d_g[at_3], d_c[at] = cell_vjp(
+            ct_y[at], ct_h_next[at], ct_c_next[at], h_next[at], c[at], f[at], g[at], i[at]
+        )
 
 
 @units
-def sums(more, d_a_i, d_a_f, d_b_i, d_b_f):
-    """Sum over all rows what becomes the gradients of vectors and scalars."""
-    for unit in range(first_unit(), d_a_i.shape[1], all_units()):
-        d_b_i[unit] = d_b_i[unit] if more else real(0)
-        d_b_f[unit] = d_b_f[unit] if more else real(0)
-        for row in range(d_a_i.shape[0] - 1, -1, -1):
-            d_b_i[unit] += d_a_i[row, unit]
-            d_b_f[unit] += d_a_f[row, unit]
+def sums(row_count, unit_count, d_a_i, d_a_f, d_b_i, d_b_f):
+    """Sum what becomes the gradients of vectors and scalars, in parts."""
+    unit = this_unit()
+    if unit < unit_count:
+        d_b_i_part = real(0)
+        d_b_f_part = real(0)
+        for row in range(this_row(), row_count, all_rows()):
+            at_3 = row * (3 * unit_count) + unit
+            d_b_i_part += d_a_i[at_3]
+            d_b_f_part += d_a_f[at_3]
+        at = this_row() * unit_count + unit
+        d_b_i[at] = d_b_i_part
+        d_b_f[at] = d_b_f_part
 
 
 @driver
@@ -221,9 +268,31 @@ def outers_vjp(more, d_g, d_a_i, d_a_f, x, d_W_g, d_W_i, d_W_f, h, d_U_i, d_U_f,
 
 
 @driver
+def steps_vjp(T, ct_y, d_h, d_c, h, c, f, g, i, U_i, U_f, d_a_f, d_a_i, d_g):
+    """Run the steps of a sequence one by one."""
+    for t in range(T - 1, -1, -1):
+        step_vjp(
+            ct_y[t],
+            d_h[(t + 1) % 2],
+            d_c[(t + 1) % 2],
+            h[t + 1],
+            c[t],
+            f[t],
+            g[t],
+            i[t],
+            U_i,
+            U_f,
+            d_a_f[t],
+            d_a_i[t],
+            d_g[t],
+            d_c[t % 2],
+            d_h[t % 2],
+        )
+
+
+@driver
 def backward(
     T,
-    chunk,
     more,
     ct_y,
     d_h,
@@ -251,51 +320,94 @@ def backward(
     d_b_i,
     d_b_f,
 ):
-    """Run T time steps from the last to the first, in chunks."""
-    for last in range(T, 0, -chunk):
-        first = max(last - chunk, 0)
-        for t in range(last - 1, first - 1, -1):
-            step_vjp(
-                ct_y[t],
-                d_h[(t + 1) % 2],
-                d_c[(t + 1) % 2],
-                h[t + 1],
-                c[t],
-                f[t],
-                g[t],
-                i[t],
-                U_i,
-                U_f,
-                d_a_f[t - first],
-                d_a_i[t - first],
-                d_g[t - first],
-                d_c[t % 2],
-                d_h[t % 2],
+    """Run T time steps from the last to the first."""
+    steps_vjp(T, ct_y, d_h, d_c, h, c, f, g, i, U_i, U_f, d_a_f, d_a_i, d_g)
+    after_vjp(W_g, W_i, W_f, flat(d_g, 0, T), flat(d_a_i, 0, T), flat(d_a_f, 0, T), flat(d_x, 0, T))
+    outers_vjp(
+        more,
+        flat(d_g, 0, T),
+        flat(d_a_i, 0, T),
+        flat(d_a_f, 0, T),
+        flat(x, 0, T),
+        d_W_g,
+        d_W_i,
+        d_W_f,
+        flat(h, 0, T),
+        d_U_i,
+        d_U_f,
+        d_b_i,
+        d_b_f,
+    )
+
+
+@whole
+def steps_vjp_whole(T, B, counters, U_i, U_f, ct_y, h, c, f, g, i, d_a_f, d_a_i, d_g, d_h, d_c):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_columns(U_i, 0)
+    load_columns(U_f, 1)
+    totals = local_array(EACH, real)
+    ct_h_next_kept = local_array(EACH, real)
+    d_h_kept = local_array(EACH, real)
+    ct_c_next_kept = local_array(EACH, real)
+    d_c_kept = local_array(EACH, real)
+    d_a_f_kept = local_array(EACH, real)
+    d_a_i_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        at = (T % 2 * B + row) * HIDDEN + unit
+        ct_h_next_kept[each] = d_h[at] if owns_row(each, B) else real(0)
+        at = (T % 2 * B + row) * HIDDEN + unit
+        ct_c_next_kept[each] = d_c[at] if owns_row(each, B) else real(0)
+    for t in range(T - 1, -1, -1):
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_3 = (t * B + row) * (3 * HIDDEN) + unit
+            at_next = ((t + 1) * B + row) * HIDDEN + unit
+            d_a_f_now, d_a_i_now, d_g_now, d_c_now = cell_vjp(
+                ct_y[at],
+                ct_h_next_kept[each],
+                ct_c_next_kept[each],
+                h[at_next],
+                c[at],
+                f[at],
+                g[at],
+                i[at],
             )
-        after_vjp(
-            W_g,
-            W_i,
-            W_f,
-            flat(d_g, 0, last - first),
-            flat(d_a_i, 0, last - first),
-            flat(d_a_f, 0, last - first),
-            flat(d_x, first, last),
-        )
-        outers_vjp(
-            more or last < T,
-            flat(d_g, 0, last - first),
-            flat(d_a_i, 0, last - first),
-            flat(d_a_f, 0, last - first),
-            flat(x, first, last),
-            d_W_g,
-            d_W_i,
-            d_W_f,
-            flat(h, first, last),
-            d_U_i,
-            d_U_f,
-            d_b_i,
-            d_b_f,
-        )
+            d_a_f_kept[each] = d_a_f_now
+            d_a_i_kept[each] = d_a_i_now
+            d_c_kept[each] = d_c_now
+            if owns_row(each, B):
+                d_a_f[at_3] = d_a_f_now
+                d_a_i[at_3] = d_a_i_now
+                d_g[at_3] = d_g_now
+        meet(counters, T - t)
+        clear(totals, 1)
+        if TILES > 1:
+            fill(0, d_a_i_kept, d_a_i, t * B, B, 3)
+            fill(1, d_a_f_kept, d_a_f, t * B, B, 3)
+            syncthreads()
+            multiply(totals, 0, 0, 1, 0)
+            multiply(totals, 0, 1, 1, 1)
+        else:
+            fill(0, d_a_i_kept, d_a_i, t * B, B, 3)
+            syncthreads()
+            multiply(totals, 0, 0, 1, 0)
+            syncthreads()
+            fill(0, d_a_f_kept, d_a_f, t * B, B, 3)
+            syncthreads()
+            multiply(totals, 0, 1, 1, 0)
+        for each in range(EACH):
+            d_h_kept[each] = totals[each]
+        for each in range(EACH):
+            ct_h_next_kept[each] = d_h_kept[each]
+            ct_c_next_kept[each] = d_c_kept[each]
+    for each in range(EACH):
+        row = own_row(each, B)
+        if owns_row(each, B):
+            d_h[row * HIDDEN + unit] = ct_h_next_kept[each]
+            d_c[row * HIDDEN + unit] = ct_c_next_kept[each]
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -350,6 +462,25 @@ LAYOUT = Layout(
         "d_U_f": ("gradient", "hidden", "hidden"),
         "d_b_i": ("gradient", "hidden"),
         "d_b_f": ("gradient", "hidden"),
+    },
+    stacks={
+        "forward": (
+            ("W_g_x", "W_i_x", "W_f_x"),
+            ("U_i_h", "U_f_h"),
+            ("W_g", "W_i", "W_f"),
+            ("U_i", "U_f"),
+        ),
+        "backward": (
+            ("d_a_i", "d_a_f", "d_g"),
+            ("U_i", "U_f"),
+            ("W_i", "W_f", "W_g"),
+            ("d_W_i", "d_W_f", "d_W_g"),
+            ("d_U_i", "d_U_f"),
+        ),
+    },
+    wholes={
+        "forward": {"weights": 2, "tiles": 1, "totals": 2, "terms": 2, "meetings": 1},
+        "backward": {"weights": 2, "tiles": 2, "totals": 1, "terms": 2, "meetings": 1},
     },
     engine=engine,
 )

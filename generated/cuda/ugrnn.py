@@ -13,21 +13,35 @@ from numpy import float64 as real
 
 from gatewright.runtime.cuda import (
     all_rows,
-    all_units,
     device,
     driver,
     engine,
     exp,
-    first_row,
-    first_unit,
     flat,
+    local_array,
     outer,
     product,
     product_transposed,
     rows,
+    syncthreads,
     tanh,
+    this_row,
+    this_unit,
     units,
+    whole,
 )
+from gatewright.runtime.cuda.parts import (
+    clear,
+    fill,
+    load_columns,
+    load_rows,
+    meet,
+    multiply,
+    own_row,
+    own_unit,
+    owns_row,
+)
+from gatewright.runtime.cuda.sizes import EACH, EACH_2, HIDDEN, TILES
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -55,19 +69,15 @@ def cell(W_z_x, U_z_h, b_z, W_n_x, U_n_h, b_n, h):
 
 
 @rows
-def cell_rows(W_z_x, U_z_h, b_z, W_n_x, U_n_h, b_n, h, z, n, h_next):
+def cell_rows(row_count, unit_count, W_z_x, U_z_h, b_z, W_n_x, U_n_h, b_n, h, z, n, h_next):
     """Run `cell` for every row and every unit."""
-    for row in range(first_row(), z.shape[0], all_rows()):
-        for unit in range(first_unit(), z.shape[1], all_units()):
-            z[row, unit], n[row, unit], h_next[row, unit] = cell(
-                W_z_x[row, unit],
-                U_z_h[row, unit],
-                b_z[unit],
-                W_n_x[row, unit],
-                U_n_h[row, unit],
-                b_n[unit],
-                h[row, unit],
-            )
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        at_2 = row * (2 * unit_count) + unit
+        z[at], n[at], h_next[at] = cell(
+            W_z_x[at_2], U_z_h[at_2], b_z[unit], W_n_x[at_2], U_n_h[at_2], b_n[unit], h[at]
+        )
 
 
 @driver
@@ -84,33 +94,59 @@ def step(U_z, U_n, h, W_z_x, b_z, W_n_x, b_n, U_z_h, U_n_h, z, n, h_next):
 
 
 @driver
-def forward(T, chunk, kept, W_z, W_n, x, W_z_x, W_n_x, U_z, U_n, h, b_z, b_n, U_z_h, U_n_h, z, n):
-    """Run T time steps, in chunks."""
-    for first in range(0, T, chunk):
-        last = min(first + chunk, T)
-        shift = 0 if kept else first
-        before(
-            W_z,
-            W_n,
-            flat(x, first, last),
-            flat(W_z_x, 0, last - first),
-            flat(W_n_x, 0, last - first),
-        )
-        for t in range(first, last):
-            step(
-                U_z,
-                U_n,
-                h[t],
-                W_z_x[t - first],
-                b_z,
-                W_n_x[t - first],
-                b_n,
-                U_z_h,
-                U_n_h,
-                z[t - shift],
-                n[t - shift],
-                h[t + 1],
+def steps(T, U_z, U_n, h, W_z_x, b_z, W_n_x, b_n, U_z_h, U_n_h, z, n):
+    """Run the steps of a sequence one by one."""
+    for t in range(T):
+        step(U_z, U_n, h[t], W_z_x[t], b_z, W_n_x[t], b_n, U_z_h, U_n_h, z[t], n[t], h[t + 1])
+
+
+@driver
+def forward(T, W_z, W_n, x, W_z_x, W_n_x, U_z, U_n, h, b_z, b_n, U_z_h, U_n_h, z, n):
+    """Run T time steps."""
+    before(W_z, W_n, flat(x, 0, T), flat(W_z_x, 0, T), flat(W_n_x, 0, T))
+    steps(T, U_z, U_n, h, W_z_x, b_z, W_n_x, b_n, U_z_h, U_n_h, z, n)
+
+
+@whole
+def steps_whole(T, B, counters, U_z, U_n, h, W_z_x, b_z, W_n_x, b_n, z, n):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_rows(U_z, 0)
+    load_rows(U_n, 1)
+    totals = local_array(EACH_2, real)
+    h_kept = local_array(EACH, real)
+    h_next_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        at = row * HIDDEN + unit
+        h_kept[each] = h[at] if owns_row(each, B) else real(0)
+    for t in range(T):
+        meet(counters, t + 1)
+        clear(totals, 2)
+        fill(0, h_kept, h, t * B, B, 1)
+        syncthreads()
+        multiply(totals, 0, 0, 2, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_2 = (t * B + row) * (2 * HIDDEN) + unit
+            at_next = ((t + 1) * B + row) * HIDDEN + unit
+            z_now, n_now, h_next_now = cell(
+                W_z_x[at_2],
+                totals[each],
+                b_z[unit],
+                W_n_x[at_2],
+                totals[1 * EACH + each],
+                b_n[unit],
+                h_kept[each],
             )
+            h_next_kept[each] = h_next_now
+            if owns_row(each, B):
+                z[at] = z_now
+                n[at] = n_now
+                h[at_next] = h_next_now
+        for each in range(EACH):
+            h_kept[each] = h_next_kept[each]
 
 
 # Reverse: 13 elementwise operations per row and unit, and its matrix products.
@@ -139,32 +175,40 @@ def cell_vjp_2(d_h_products, d_h_next, z):
 
 
 @rows
-def cell_vjp_1_rows(ct_y, ct_h_next, z, n, h, d_h_next, d_a_n, d_a_z):
+def cell_vjp_1_rows(row_count, unit_count, ct_y, ct_h_next, z, n, h, d_h_next, d_a_n, d_a_z):
     """Run `cell_vjp_1` for every row and every unit."""
-    for row in range(first_row(), d_h_next.shape[0], all_rows()):
-        for unit in range(first_unit(), d_h_next.shape[1], all_units()):
-            d_h_next[row, unit], d_a_n[row, unit], d_a_z[row, unit] = cell_vjp_1(
-                ct_y[row, unit], ct_h_next[row, unit], z[row, unit], n[row, unit], h[row, unit]
-            )
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        at_2 = row * (2 * unit_count) + unit
+        d_h_next[at], d_a_n[at_2], d_a_z[at_2] = cell_vjp_1(
+            ct_y[at], ct_h_next[at], z[at], n[at], h[at]
+        )
 
 
 @rows
-def cell_vjp_2_rows(d_h_products, d_h_next, z, d_h):
+def cell_vjp_2_rows(row_count, unit_count, d_h_products, d_h_next, z, d_h):
     """Run `cell_vjp_2` for every row and every unit."""
-    for row in range(first_row(), d_h.shape[0], all_rows()):
-        for unit in range(first_unit(), d_h.shape[1], all_units()):
-            d_h[row, unit] = cell_vjp_2(d_h_products[row, unit], d_h_next[row, unit], z[row, unit])
+    row, unit = this_row(), this_unit()
+    if row < row_count and unit < unit_count:
+        at = row * unit_count + unit
+        d_h[at] = cell_vjp_2(d_h_products[at], d_h_next[at], z[at])
 
 
 @units
-def sums(more, d_a_z, d_a_n, d_b_z, d_b_n):
-    """Sum over all rows what becomes the gradients of vectors and scalars."""
-    for unit in range(first_unit(), d_a_z.shape[1], all_units()):
-        d_b_z[unit] = d_b_z[unit] if more else real(0)
-        d_b_n[unit] = d_b_n[unit] if more else real(0)
-        for row in range(d_a_z.shape[0] - 1, -1, -1):
-            d_b_z[unit] += d_a_z[row, unit]
-            d_b_n[unit] += d_a_n[row, unit]
+def sums(row_count, unit_count, d_a_z, d_a_n, d_b_z, d_b_n):
+    """Sum what becomes the gradients of vectors and scalars, in parts."""
+    unit = this_unit()
+    if unit < unit_count:
+        d_b_z_part = real(0)
+        d_b_n_part = real(0)
+        for row in range(this_row(), row_count, all_rows()):
+            at_2 = row * (2 * unit_count) + unit
+            d_b_z_part += d_a_z[at_2]
+            d_b_n_part += d_a_n[at_2]
+        at = this_row() * unit_count + unit
+        d_b_z[at] = d_b_z_part
+        d_b_n[at] = d_b_n_part
 
 
 @driver
@@ -190,9 +234,28 @@ def outers_vjp(more, d_a_z, d_a_n, x, d_W_z, d_W_n, h, d_U_z, d_U_n, d_b_z, d_b_
 
 
 @driver
+def steps_vjp(T, ct_y, d_h, z, n, h, U_z, U_n, d_h_next, d_a_n, d_a_z, d_h_products):
+    """Run the steps of a sequence one by one."""
+    for t in range(T - 1, -1, -1):
+        step_vjp(
+            ct_y[t],
+            d_h[(t + 1) % 2],
+            z[t],
+            n[t],
+            h[t],
+            U_z,
+            U_n,
+            d_h_next,
+            d_a_n[t],
+            d_a_z[t],
+            d_h_products,
+            d_h[t % 2],
+        )
+
+
+@driver
 def backward(
     T,
-    chunk,
     more,
     ct_y,
     d_h,
@@ -216,44 +279,81 @@ def backward(
     d_b_z,
     d_b_n,
 ):
-    """Run T time steps from the last to the first, in chunks."""
-    for last in range(T, 0, -chunk):
-        first = max(last - chunk, 0)
-        for t in range(last - 1, first - 1, -1):
-            step_vjp(
-                ct_y[t],
-                d_h[(t + 1) % 2],
-                z[t],
-                n[t],
-                h[t],
-                U_z,
-                U_n,
-                d_h_next,
-                d_a_n[t - first],
-                d_a_z[t - first],
-                d_h_products,
-                d_h[t % 2],
+    """Run T time steps from the last to the first."""
+    steps_vjp(T, ct_y, d_h, z, n, h, U_z, U_n, d_h_next, d_a_n, d_a_z, d_h_products)
+    after_vjp(W_z, W_n, flat(d_a_z, 0, T), flat(d_a_n, 0, T), flat(d_x, 0, T))
+    outers_vjp(
+        more,
+        flat(d_a_z, 0, T),
+        flat(d_a_n, 0, T),
+        flat(x, 0, T),
+        d_W_z,
+        d_W_n,
+        flat(h, 0, T),
+        d_U_z,
+        d_U_n,
+        d_b_z,
+        d_b_n,
+    )
+
+
+@whole
+def steps_vjp_whole(T, B, counters, U_z, U_n, ct_y, z, n, h, d_a_n, d_a_z, d_h):
+    """Run all steps in one kernel, its weights in shared memory."""
+    unit = own_unit()
+    load_columns(U_z, 0)
+    load_columns(U_n, 1)
+    totals = local_array(EACH, real)
+    ct_h_next_kept = local_array(EACH, real)
+    d_h_kept = local_array(EACH, real)
+    d_h_next_kept = local_array(EACH, real)
+    d_a_n_kept = local_array(EACH, real)
+    d_a_z_kept = local_array(EACH, real)
+    for each in range(EACH):
+        row = own_row(each, B)
+        at = (T % 2 * B + row) * HIDDEN + unit
+        ct_h_next_kept[each] = d_h[at] if owns_row(each, B) else real(0)
+    for t in range(T - 1, -1, -1):
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            at_2 = (t * B + row) * (2 * HIDDEN) + unit
+            d_h_next_now, d_a_n_now, d_a_z_now = cell_vjp_1(
+                ct_y[at], ct_h_next_kept[each], z[at], n[at], h[at]
             )
-        after_vjp(
-            W_z,
-            W_n,
-            flat(d_a_z, 0, last - first),
-            flat(d_a_n, 0, last - first),
-            flat(d_x, first, last),
-        )
-        outers_vjp(
-            more or last < T,
-            flat(d_a_z, 0, last - first),
-            flat(d_a_n, 0, last - first),
-            flat(x, first, last),
-            d_W_z,
-            d_W_n,
-            flat(h, first, last),
-            d_U_z,
-            d_U_n,
-            d_b_z,
-            d_b_n,
-        )
+            d_h_next_kept[each] = d_h_next_now
+            d_a_n_kept[each] = d_a_n_now
+            d_a_z_kept[each] = d_a_z_now
+            if owns_row(each, B):
+                d_a_n[at_2] = d_a_n_now
+                d_a_z[at_2] = d_a_z_now
+        meet(counters, T - t)
+        clear(totals, 1)
+        if TILES > 1:
+            fill(0, d_a_z_kept, d_a_z, t * B, B, 2)
+            fill(1, d_a_n_kept, d_a_n, t * B, B, 2)
+            syncthreads()
+            multiply(totals, 0, 0, 1, 0)
+            multiply(totals, 0, 1, 1, 1)
+        else:
+            fill(0, d_a_z_kept, d_a_z, t * B, B, 2)
+            syncthreads()
+            multiply(totals, 0, 0, 1, 0)
+            syncthreads()
+            fill(0, d_a_n_kept, d_a_n, t * B, B, 2)
+            syncthreads()
+            multiply(totals, 0, 1, 1, 0)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            d_h_now = cell_vjp_2(totals[each], d_h_next_kept[each], z[at])
+            d_h_kept[each] = d_h_now
+        for each in range(EACH):
+            ct_h_next_kept[each] = d_h_kept[each]
+    for each in range(EACH):
+        row = own_row(each, B)
+        if owns_row(each, B):
+            d_h[row * HIDDEN + unit] = ct_h_next_kept[each]
 
 
 # What the runtime allocates: place and dimensions of every array, by name.
@@ -301,6 +401,20 @@ LAYOUT = Layout(
         "d_U_n": ("gradient", "hidden", "hidden"),
         "d_b_z": ("gradient", "hidden"),
         "d_b_n": ("gradient", "hidden"),
+    },
+    stacks={
+        "forward": (("W_z_x", "W_n_x"), ("U_z_h", "U_n_h"), ("W_z", "W_n"), ("U_z", "U_n")),
+        "backward": (
+            ("d_a_z", "d_a_n"),
+            ("U_z", "U_n"),
+            ("W_z", "W_n"),
+            ("d_W_z", "d_W_n"),
+            ("d_U_z", "d_U_n"),
+        ),
+    },
+    wholes={
+        "forward": {"weights": 2, "tiles": 1, "totals": 2, "terms": 2, "meetings": 1},
+        "backward": {"weights": 2, "tiles": 2, "totals": 1, "terms": 2, "meetings": 1},
     },
     engine=engine,
 )

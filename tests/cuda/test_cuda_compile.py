@@ -3,97 +3,109 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from functools import cache
-from typing import Any
 
-import numpy as np
 import pytest
 
 from gatewright.language import catalogue
 from gatewright.loaded import load
-from gatewright.runtime.cuda import all_units, exp, first_unit, products, sass
-from gatewright.runtime.cuda.availability import cuda
-from gatewright.runtime.cuda.launch import Launcher
-from gatewright.runtime.cuda.report import Report, array_type, kernel_report, report, why_no_report
-from gatewright.runtime.load import Module, load_module
+from gatewright.runtime.cuda import sass
+from gatewright.runtime.cuda.compiler import why_not_compiled
+from gatewright.runtime.cuda.devices import Code
+from gatewright.runtime.cuda.report import (
+    ARCHITECTURES,
+    KernelReport,
+    Report,
+    kernel_report,
+    report,
+    step_codes,
+)
 
-pytestmark = pytest.mark.skipif(bool(why_no_report()), reason=why_no_report() or "-")
+pytestmark = pytest.mark.skipif(bool(why_not_compiled()), reason=why_not_compiled() or "-")
 
-CELLS = catalogue.names()
+CELLS = [
+    (name, tuple(sorted(choices.items())))
+    for name in catalogue.names()
+    for choices in catalogue.variants(catalogue.read_spec(name))
+]
 DTYPES = ("float32", "float64")
-ARCHITECTURES = ("sm_80", "sm_90")
 
 
 @cache
-def source(cell: str) -> str:
-    return load(cell).source("cuda")
+def source(cell: str, choices: tuple[tuple[str, str], ...] = ()) -> str:
+    return load(cell, **dict(choices)).source("cuda")
 
 
 @cache
 def reported(cell: str, dtype: str, arch: str) -> Report:
-    return report(load_module(source(cell), "cuda", dtype), (arch,))
-
-
-def launchers(module: Module) -> set[str]:
-    return {name for name, item in vars(module.namespace).items() if isinstance(item, Launcher)}
+    return report(source(cell), dtype, (arch,))
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("cell", CELLS)
-def test_kernels_keep_everything_in_registers(cell: str, dtype: str, arch: str) -> None:
-    found = reported(cell, dtype, arch)
-    module = load_module(source(cell), "cuda", dtype)
-    expected = launchers(module) | {kernel.py_func.__name__ for kernel in products.KERNELS}
-    assert {kernel.kernel for kernel in found.kernels} == expected
-    assert len(launchers(module)) >= 3
+@pytest.mark.parametrize(("cell", "choices"), CELLS)
+def test_kernels_keep_everything_in_registers(
+    cell: str, choices: tuple[tuple[str, str], ...], dtype: str, arch: str
+) -> None:
+    text = source(cell, choices)
+    found = report(text, dtype, (arch,))
+    names = [code.kernel.name for code in step_codes(text, dtype)]
+    assert [kernel.kernel for kernel in found.kernels] == names
+    assert len(names) >= 3
     assert found.faults == ()
     for kernel in found.kernels:
-        # 128 threads of a block share 65536 registers.
         assert 0 < kernel.registers <= 255
         assert kernel.instructions > 0
         assert (kernel.float64 > 0) == (dtype == "float64"), str(kernel)
 
 
+@pytest.mark.parametrize("function", ["sin", "cos"])
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_sine_and_cosine_need_no_local_memory(function: str, arch: str) -> None:
+    text = source("elman").replace("tanh(", f"{function}(").replace("    tanh,", f"    {function},")
+    assert text != source("elman")
+    assert report(text, "float32", (arch,)).faults == ()
+
+
 def test_a_bare_literal_is_seen_as_float64_arithmetic() -> None:
     text = source("lstm").replace("real(1) / (real(1) + exp(-x))", "1.0 / (1.0 + exp(-x))")
     assert text != source("lstm")
-    found = report(load_module(text, "cuda", "float32"), ("sm_90",))
+    found = report(text, "float32", ("sm_90",))
     assert [fault.split()[0] for fault in found.faults] == ["cell_rows"]
     assert "float64 instructions" in found.faults[0]
 
 
-def faults(kernel: Callable[..., None]) -> tuple[str, ...]:
-    vector = array_type("float32", 1)
-    return kernel_report("kernel", kernel, (vector, vector), "float32", "sm_90").faults
+def sums(text: str) -> Code:
+    return next(code for code in step_codes(text, "float32") if code.kernel.name == "sums")
 
 
-def test_a_local_array_with_a_moving_index_is_seen() -> None:
-    float32 = cuda.types.float32
+def test_a_kernel_with_too_many_registers_or_too_much_shared_memory_is_seen() -> None:
+    found = kernel_report(sums(source("lstm")), "sm_90", 256, shared=227 * 1024)
+    assert found.faults == ()
+    more = kernel_report(sums(source("lstm")), "sm_90", 256, shared=227 * 1024 + 1)
+    assert more.faults == ("sums (float32, sm_90) has 1 bytes of shared memory too many",)
+    wide = KernelReport("k", "sm_90", "float32", 1024, 0, 65, 0, 0, 0, 0, 0, 0, 0, 1)
+    assert wide.faults == ("k (float32, sm_90) has 1024 registers too many for its block",)
 
-    def kernel(x: Any, y: Any) -> None:
-        kept = cuda.local.array(16, float32)
-        for at in range(x.shape[0]):
-            kept[at & 15] = x[at]
-        for unit in range(first_unit(), y.shape[0], all_units()):
-            y[unit] = kept[int(x[unit])]
 
-    found = faults(kernel)
-    assert any("bytes of stack" in fault for fault in found)
-    assert any("accesses of local memory" in fault for fault in found)
+def test_spills_and_local_memory_are_seen() -> None:
+    kept = KernelReport("k", "sm_90", "float64", 32, 0, 255, 8, 16, 24, 3, 9, 0, 0, 1)
+    assert [fault.split(" has ")[1] for fault in kept.faults] == [
+        "8 bytes of stack",
+        "16 bytes of spill stores",
+        "24 bytes of spill loads",
+        "3 accesses of local memory",
+    ]
 
 
 @pytest.mark.skipif(shutil.which("ptxas") is None, reason="ptxas is not installed")
 def test_ptxas_gives_a_report_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sass, "_has_nvjitlink", lambda: False)
-    matrix = array_type("float64", 2)
-    kernel = products.product_rows.py_func
-    found = kernel_report("product_rows", kernel, (matrix,) * 3, "float64", "sm_90")
-    linked = reported("lstm", "float64", "sm_90").kernels
+    found = kernel_report(sums(source("lstm")), "sm_90", 256)
+    linked = [k for k in reported("lstm", "float32", "sm_90").kernels if k.kernel == "sums"]
     assert found.faults == ()
     assert found.registers > 0
-    assert [k.float64 for k in linked if k.kernel == "product_rows"] == [found.float64]
+    assert [k.float64 for k in linked] == [found.float64]
 
 
 def test_a_refused_kernel_shows_the_assemblers_log() -> None:
@@ -101,19 +113,9 @@ def test_a_refused_kernel_shows_the_assemblers_log() -> None:
         sass.machine_code("this is not PTX", "sm_90")
 
 
-def test_a_kernel_without_faults_has_none() -> None:
-    real = np.float32
-
-    def kernel(x: Any, y: Any) -> None:
-        for unit in range(first_unit(), y.shape[0], all_units()):
-            y[unit] = real(1) / (real(1) + exp(-x[unit]))
-
-    assert faults(kernel) == ()
-
-
 def test_a_report_prints_as_a_table() -> None:
     lines = str(reported("lstm", "float32", "sm_90")).splitlines()
     assert lines[0] == "lstm"
-    assert lines[1].split()[:5] == ["kernel", "arch", "dtype", "registers", "stack"]
+    assert lines[1].split()[:5] == ["kernel", "arch", "dtype", "threads", "shared"]
     assert lines[2].split()[:3] == ["cell_rows", "sm_90", "float32"]
     assert len({len(line) for line in lines[1:]}) == 1

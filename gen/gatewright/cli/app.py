@@ -18,6 +18,7 @@ import click
 from gatewright import __version__
 from gatewright.cli.bench import bench
 from gatewright.cli.certify import certify
+from gatewright.cli.cuda import cuda
 from gatewright.cli.doctor import cache, doctor
 from gatewright.cli.example import example
 from gatewright.cli.export import export
@@ -42,7 +43,7 @@ SECTIONS = {
     "Claims": (prove, assume, relate, certify),
     "Models": (example, export),
     "Measurements": (bench, overhead, memory),
-    "This machine": (doctor, cache),
+    "This machine": (doctor, cuda, cache),
 }
 
 

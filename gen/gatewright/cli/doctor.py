@@ -83,11 +83,11 @@ def _processor() -> dict[str, str]:
 
 
 def _cuda() -> dict[str, str]:
-    from gatewright.runtime.cuda.availability import simulated, why_unavailable
+    from gatewright.runtime.cuda import simulated, why_unavailable
+    from gatewright.runtime.cuda.compiler import why_not_compiled
 
-    if simulated():
-        return {"cuda": "simulated"}
-    return {"cuda": why_unavailable() or "available"}
+    cuda = "emulated" if simulated() else why_unavailable() or "available"
+    return {"cuda": cuda, "cuda compiler": why_not_compiled() or "available"}
 
 
 def _catalogue() -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The command `grad`: certify the gradients of cells, for every target and precision.
 
-Why processes: kernels of different cells compile side by side, the CUDA simulator must be chosen
-before Numba is imported, and a kernel that crashed could not take the certificate with it.
+Why processes: kernels of different cells compile side by side, and a kernel that crashed could not
+take the certificate with it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from gatewright.cli.spec_commands import spec_files
 
 TARGETS = ("reference", "cpu", "cuda")
 DTYPES = ("float64", "float32")
-SIMULATE = "NUMBA_ENABLE_CUDASIM"
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def grad(
     """Certify the gradients of CELLS against independent derivatives.
 
     Exit code 0: all pass; 1: one fails; 4: one is inconclusive. Without a GPU the target `cuda`
-    runs in Numba's simulator.
+    runs in our emulator.
     """
     if everything == bool(cells):
         raise click.UsageError("name the cells to certify, or give --all")
@@ -115,19 +114,13 @@ def _jobs(specs: Sequence[str], targets: Sequence[str], dtypes: Sequence[str]) -
 
 
 def _certified(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Done]]:
-    simulate = not _has_device()
     context = multiprocessing.get_context("spawn")
-    pending: dict[Future[Done], Job] = {}
-    simulated = [job for job in jobs if job.target == "cuda"]
-    others = [job for job in jobs if job.target != "cuda"]
-    for group, simulator in ((simulated, simulate), (others, False)):
-        if not group:
-            continue
-        count = min(workers, len(group))
-        with ProcessPoolExecutor(count, context, _prepare, (simulator,)) as pool:
-            pending = {pool.submit(_certify, job): job for job in group}
-            for future in as_completed(pending):
-                yield pending[future], future.result()
+    emulate = any(job.target == "cuda" for job in jobs) and not _has_device()
+    count = min(workers, max(len(jobs), 1))
+    with ProcessPoolExecutor(count, context, _prepare, (emulate,)) as pool:
+        pending: dict[Future[Done], Job] = {pool.submit(_certify, job): job for job in jobs}
+        for future in as_completed(pending):
+            yield pending[future], future.result()
 
 
 def _has_device() -> bool:
@@ -136,10 +129,10 @@ def _has_device() -> bool:
     return available()
 
 
-def _prepare(simulate: bool) -> None:
-    """Choose the simulator before anything imports Numba."""
-    if simulate:
-        os.environ[SIMULATE] = "1"
+def _prepare(emulate: bool) -> None:
+    """Let the target `cuda` run in the emulator where there is no device."""
+    if emulate:
+        os.environ["GATEWRIGHT_CUDA"] = "emulate"
 
 
 def _certify(job: Job) -> Done:
@@ -154,10 +147,16 @@ def _certify(job: Job) -> Done:
         job.dtype,
         loaded.programs,
     )
-    simulated = job.target == "cuda" and bool(os.environ.get(SIMULATE))
+    simulated = job.target == "cuda" and _is_emulated()
     found = certificate.as_dict()
     del found["schema_version"]
     return Done(str(certificate), {**found, **_worst(found["checks"]), "simulated": simulated})
+
+
+def _is_emulated() -> bool:
+    from gatewright.runtime.cuda import simulated
+
+    return simulated()
 
 
 def _worst(checks: Sequence[dict[str, Any]]) -> dict[str, object]:
@@ -179,7 +178,7 @@ def _print(certificates: Sequence[Done]) -> None:
     rows = []
     for done in certificates:
         found = done.json
-        target = f"{found['target']} (simulated)" if found["simulated"] else str(found["target"])
+        target = f"{found['target']} (emulated)" if found["simulated"] else str(found["target"])
         worst = f"{found['worst']:.1e}" if found["worst"] is not None else "not finite"
         cell, dtype = str(found["cell"]), str(found["dtype"])
         rows.append((cell, target, dtype, coloured(done.verdict), worst, str(found["where"])))

@@ -2,7 +2,8 @@
 
 The reader admits only harmless names and numbers; this stage parses what was emitted all the same
 and accepts nothing but what generated files are made of: known imports, decorated functions,
-assignments, loops over `range`, arithmetic, and calls of what the file defines or imports.
+assignments, loops over `range`, branches, arithmetic, and calls of what the file defines or
+imports.
 
 Why an allow-list of syntax and not a search for bad words: a new way to write something dangerous
 is refused without anyone having thought of it.
@@ -20,11 +21,14 @@ _MODULES = {
     "gatewright.runtime.layout": {"Layout"},
     "gatewright.runtime.cpu": None,
     "gatewright.runtime.cuda": None,
+    "gatewright.runtime.cuda.parts": None,
+    "gatewright.runtime.cuda.sizes": None,
 }
-_DECORATORS = {"device", "driver", "rows", "units"}
+_DECORATORS = {"device", "driver", "rows", "units", "whole"}
 _NODES = (
     ast.Module, ast.ImportFrom, ast.alias, ast.FunctionDef, ast.arguments, ast.arg, ast.Return,
-    ast.Assign, ast.AugAssign, ast.For, ast.Expr, ast.Call, ast.keyword, ast.Name, ast.Constant,
+    ast.Assign, ast.AugAssign, ast.For, ast.If, ast.Expr, ast.Call, ast.keyword, ast.Name,
+    ast.Constant,
     ast.Tuple, ast.Dict, ast.Subscript, ast.Attribute, ast.BinOp, ast.UnaryOp, ast.BoolOp,
     ast.Compare, ast.IfExp, ast.Load, ast.Store, ast.operator, ast.unaryop, ast.boolop, ast.cmpop,
 )  # fmt: skip

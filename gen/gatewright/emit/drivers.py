@@ -108,7 +108,7 @@ class Drivers:
             names.update(dict.fromkeys(each.arguments))
         return self._driver(f"outers{self.suffix}", _DOCS["outers"], tuple(names), body)
 
-    def whole(self, drivers: Sequence[Driver]) -> Driver:
+    def whole(self, drivers: Sequence[Driver]) -> list[Driver]:
         """Return the routine that runs a sequence with the given ones: `forward` or `backward`."""
         name = "backward" if self.backwards else "forward"
         known = {driver.name.removesuffix(self.suffix): driver for driver in drivers}
@@ -132,7 +132,7 @@ class Drivers:
         if shifts:
             body.insert(2, "        shift = 0 if kept else first")
         extra = ("more",) if self.backwards else ("kept",) if shifts else ()
-        return self._driver(name, _DOCS[name], ("T", "chunk", *extra, *arrays), body)
+        return [self._driver(name, _DOCS[name], ("T", "chunk", *extra, *arrays), body)]
 
     def _chunk_head(self) -> list[str]:
         if self.backwards:

@@ -10,14 +10,16 @@ rows and units are visited and what `product` means, and both belong to the runt
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from gatewright.emit.drivers import Called, Driver, Drivers
 from gatewright.emit.lines import assignment, bracketed, chain, returned
-from gatewright.emit.placement import LOCAL, PARAMETER, place, stored
+from gatewright.emit.placement import LOCAL, PARAMETER, Placed, place, stored
 from gatewright.emit.printer import python
 from gatewright.language.cell import Dims
 from gatewright.language.expression import operations
+from gatewright.program.compile import Programs
 from gatewright.program.ir import SECTIONS, Elementwise, Products, Program, Reduction
 
 
@@ -52,6 +54,7 @@ class Sums:
     doc: str
     shape_of: str
     items: tuple[Sum, ...]
+    places: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,9 @@ class Array:
 class Direction:
     """The routines of one Program, and what a caller must know to run them.
 
-    `products` are the matrices that each product stage of a step multiplies with.
+    `products` are the matrices that each product stage of a step multiplies with, `stacks` the
+    arrays and matrices that stand side by side in memory (`stacking.py`), `wholes` the kernel that
+    runs all steps (`whole.py`) and `needs` what its planner must know.
     """
 
     scalars: tuple[Routine, ...]
@@ -76,29 +81,42 @@ class Direction:
     drivers: tuple[Driver, ...]
     arrays: tuple[Array, ...]
     products: tuple[tuple[str, ...], ...]
+    stacks: tuple[tuple[str, ...], ...] = ()
+    wholes: tuple[Routine, ...] = ()
+    needs: Mapping[str, int] = field(default_factory=dict)
 
 
-def direction(program: Program, suffix: str, parted: bool) -> Direction:
-    """Return the listing of one Program; `suffix` is empty or `_vjp`.
+def directions(programs: Programs) -> tuple[Direction, Direction]:
+    """Return the listings of both Programs of a cell for threads of a CPU.
 
-    With `parted`, every routine but the scalar ones takes a part first: the share of one thread.
+    Every routine but the scalar ones takes a part first: the share of one thread.
     """
-    return _Lister(program, suffix, parted).direction()
+    return _direction(programs.forward, ""), _direction(programs.reverse, "_vjp")
 
 
-class _Lister:
+def _direction(program: Program, suffix: str) -> Direction:
+    placed = place(program)
+    return Lister(program, suffix, placed, Drivers(program, suffix, placed, parted=True)).listed()
+
+
+class Lister:
     """Names and placements of one Program, shared by the functions that list its routines."""
 
-    def __init__(self, program: Program, suffix: str, parted: bool) -> None:
+    part: tuple[str, ...] = ("part",)
+    indent = 12
+
+    def __init__(
+        self, program: Program, suffix: str, placed: dict[str, Placed], drivers: Drivers
+    ) -> None:
         self.program = program
-        self.part = ("part",) if parted else ()
         self.suffix = suffix
-        self.placed = place(program)
-        self.drivers = Drivers(program, suffix, self.placed, parted)
+        self.placed = placed
+        self.drivers = drivers
         self.scalars: list[Routine] = []
         self.loops: list[Routine] = []
 
-    def direction(self) -> Direction:
+    def listed(self) -> Direction:
+        """Return all routines of the Program."""
         drivers = []
         for section in SECTIONS:
             if self.program.section(section):
@@ -107,7 +125,7 @@ class _Lister:
         if self.program.outers:
             called = self._sums(sums)
             drivers.append(self.drivers.outers(called))
-        drivers.append(self.drivers.whole(drivers))
+        drivers += self.drivers.whole(drivers)
         return Direction(
             tuple(self.scalars),
             tuple(self.loops),
@@ -148,24 +166,29 @@ class _Lister:
         """List the scalar function of a stage and its loop; return the loop."""
         results = stored(stage, self.placed)
         self.scalars.append(_scalar(name, stage, results))
-        read = [self._element(argument) for argument in stage.reads]
-        targets = [f"{result}[row, unit]" for result in results]
+        read = [self.element(argument) for argument in stage.reads]
+        targets = [self.element(result) for result in results]
         arguments = (*stage.reads, *results)
         loop = Routine(
             name=f"{name}_rows",
             signature=tuple(bracketed(f"def {name}_rows(", (*self.part, *arguments), "):", 0)),
             doc=f"Run `{name}` for every row and every unit.",
-            body=tuple(assignment(targets, name, read, 12)),
+            body=(*self.places(arguments), *assignment(targets, name, read, self.indent)),
             shape_of=results[0],
         )
         self.loops.append(loop)
         return Called(loop.name, arguments)
 
-    def _element(self, name: str) -> str:
+    def element(self, name: str) -> str:
+        """Return the text for the element of a value that the current row and unit have."""
         placed = self.placed[name]
         if not placed.dims:
             return name
         return f"{name}[unit]" if placed.place == PARAMETER else f"{name}[row, unit]"
+
+    def places(self, arguments: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the lines that compute where the elements of a loop's arguments are."""
+        return ()
 
     def _sums(self, listed: list[Sums]) -> list[Called]:
         reductions = [item for item in self.program.outers if isinstance(item, Reduction)]
@@ -177,23 +200,31 @@ class _Lister:
             targets = tuple(item.target.name for item in items)
             name = "sums" if len(dims) == 1 else f"sums_{number}"
             rows = [n for n in reads if self.placed[n].place != PARAMETER]
-            arguments = ("more", *reads, *targets)
-            signature = bracketed(f"def {name}(", (*self.part, *arguments), "):", 0)
-            listed.append(
-                Sums(
-                    name=name,
-                    signature=tuple(signature),
-                    doc="Sum over all rows what becomes the gradients of vectors and scalars.",
-                    shape_of=rows[0],
-                    items=tuple(self._sum(item) for item in items),
-                )
-            )
-            called.append(Called(name, arguments))
+            listed.append(self.sum_of(name, items, reads, targets, rows[0]))
+            called.append(Called(name, ("more", *reads, *targets)))
         return called
+
+    def sum_of(
+        self,
+        name: str,
+        items: list[Reduction],
+        reads: tuple[str, ...],
+        targets: tuple[str, ...],
+        shape_of: str,
+    ) -> Sums:
+        """Return the routine that sums over rows."""
+        signature = bracketed(f"def {name}(", (*self.part, "more", *reads, *targets), "):", 0)
+        return Sums(
+            name=name,
+            signature=tuple(signature),
+            doc="Sum over all rows what becomes the gradients of vectors and scalars.",
+            shape_of=shape_of,
+            items=tuple(self._sum(item) for item in items),
+        )
 
     def _sum(self, item: Reduction) -> Sum:
         target = item.target.name
-        text = python(item.expr, self._element)
+        text = python(item.expr, self.element)
         return Sum(target, tuple(chain(f"{target}[unit]", text, 12, "+=")))
 
 

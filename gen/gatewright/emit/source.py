@@ -13,6 +13,8 @@ same Source, so there is no second way to make a file.
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -20,8 +22,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gatewright.emit.allowlist import require_allowed
 from gatewright.emit.lines import imported, literal
-from gatewright.emit.listing import Array, Direction, direction
+from gatewright.emit.listing import Array, Direction, directions
 from gatewright.emit.placement import place
+from gatewright.emit.pointers import pointer_directions
 from gatewright.emit.printer import definitions, functions_used, primitives
 from gatewright.language.cell import Cell, Variable
 from gatewright.language.expression import Expr
@@ -33,13 +36,13 @@ from gatewright.program.ir import Assign, Program, Reduction
 class Target:
     """A kind of generated file: its template, and the names its runtime gives every file.
 
-    `parted` targets share the work of every routine between threads.
+    `directions` makes the routines of a cell's two Programs.
     """
 
     name: str
     template: str
     provides: tuple[str, ...]
-    parted: bool = False
+    directions: Callable[[Programs], tuple[Direction, Direction]] = directions
 
 
 _DRIVERS = (
@@ -55,13 +58,28 @@ _DRIVERS = (
 _PARTS = ("by_units", "meet", "rows_of", "units_of", "wait")
 # Of what a runtime provides, a file imports these only if it calls them.
 _CALLED = ("by_units", "flat", "meet", "outer", "product", "product_transposed", "wait")
-_VISITORS = ("all_rows", "all_units", "first_row", "first_unit")
+# Only sums visit more than one row.
+_SUMMED = ("all_rows", "units")
+# Only kernels of whole sequences say these; the second line is in `parts.py`.
+_WHOLE = ("local_array", "syncthreads", "whole")
+_PIECES = (
+    "clear",
+    "fill",
+    "load_columns",
+    "load_rows",
+    "meet",
+    "multiply",
+    "own_row",
+    "own_unit",
+    "owns_row",
+)
+_VISITORS = ("all_rows", "this_row", "this_unit")
 
 TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
-        Target("cpu", "cpu.py.jinja", (*_DRIVERS, *_PARTS), parted=True),
-        Target("cuda", "cuda.py.jinja", (*_DRIVERS, *_VISITORS)),
+        Target("cpu", "cpu.py.jinja", (*_DRIVERS, *_PARTS)),
+        Target("cuda", "cuda.py.jinja", (*_DRIVERS, *_VISITORS, *_WHOLE), pointer_directions),
     )
 }
 
@@ -96,8 +114,7 @@ def emit(programs: Programs, target: Target) -> Source:
     Raises InternalError if the text is not Python or leaves the allow-list.
     """
     cell = programs.cell
-    forward = direction(programs.forward, "", target.parted)
-    reverse = direction(programs.reverse, "_vjp", target.parted)
+    forward, reverse = target.directions(programs)
     used = functions_used(_expressions(programs))
     text = (
         _environment()
@@ -167,16 +184,22 @@ def _about(program: Program) -> str:
 
 
 def _imports(target: Target, directions: tuple[Direction, ...], used: tuple[str, ...]) -> list[str]:
-    routines = [routine for each in directions for routine in each.drivers]
-    text = "\n".join(line for routine in routines for line in routine.body)
+    listed = [routine.body for each in directions for routine in each.drivers]
+    wholes = "\n".join(line for d in directions for whole in d.wholes for line in whole.body)
+    text = "\n".join(line for body in listed for line in body)
     called = {name for name in _CALLED if f"{name}(" in text}
-    always = {"engine", *target.provides} - {*_CALLED, "units"}
-    sums = {"units"} if any(each.sums for each in directions) else set()
-    names = sorted({*called, *always, *sums, *primitives(used)})
-    return [
-        *imported(f"gatewright.runtime.{target.name}", names),
-        "from gatewright.runtime.layout import Layout",
-    ]
+    always = {"engine", *target.provides} - {*_CALLED, *_SUMMED, *_WHOLE}
+    summed = any(each.sums for each in directions)
+    some = {name for name in _SUMMED if summed and name in target.provides}
+    some |= {name for name in _WHOLE if wholes and (name == "whole" or f"{name}(" in wholes)}
+    names = sorted({*called, *always, *some, *primitives(used)})
+    module = f"gatewright.runtime.{target.name}"
+    lines = imported(module, names)
+    if wholes:
+        lines += imported(f"{module}.parts", sorted(n for n in _PIECES if f"{n}(" in wholes))
+        sizes = re.findall(r"\b(?:EACH(?:_[0-9]+)?|HIDDEN|TILES)\b", wholes)
+        lines += imported(f"{module}.sizes", sorted(set(sizes)))
+    return [*lines, "from gatewright.runtime.layout import Layout"]
 
 
 def _layout(programs: Programs, forward: Direction, reverse: Direction) -> list[str]:
@@ -201,6 +224,10 @@ def _layout(programs: Programs, forward: Direction, reverse: Direction) -> list[
         ("reverse", places(reverse.arrays)),
     )
     lines = ["LAYOUT = Layout("]
+    if forward.stacks or reverse.stacks:
+        fields = (*fields, ("stacks", {"forward": forward.stacks, "backward": reverse.stacks}))
+    if forward.needs or reverse.needs:
+        fields = (*fields, ("wholes", {"forward": forward.needs, "backward": reverse.needs}))
     for name, value in fields:
         lines += literal(f"{name}=", value, 4)
     return [*lines, "    engine=engine,", ")"]

@@ -22,13 +22,18 @@ _WORDS = """
     pow round tuple list dict set str bool type object print zip enumerate reversed slice sorted
     exp log tanh fma sqrt isfinite self cls main Layout LAYOUT
     product product_transposed outer flat maximum minimum absolute half_step
-    first_row all_rows first_unit all_units rows_of units_of by_units wait meet engine part
+    this_row this_unit all_rows row_count unit_count rows_of units_of by_units wait meet engine part
     first last chunk kept shift more backward
+    whole totals counters each local_array syncthreads clear fill load_columns load_rows meet
+    multiply own_row own_unit owns_row HIDDEN EACH TILES
 """
 GENERATED_WORDS = frozenset(_WORDS.split())
 
 # The routines of a generated file: `cell_1`, `before_vjp`, `cell_vjp_2_rows`.
-_ROUTINE = re.compile(r"(before|cell|step|sequence|after|outers|sums)(_(vjp|cell|rows|[0-9]+))*")
+# And the places of elements: `at_3`.
+_ROUTINE = re.compile(
+    r"(before|cell|steps?|sequence|after|outers|sums|at)(_(vjp|cell|rows|whole|[0-9]+))*"
+)
 
 # Windows opens a device, not a file, under these names, whatever the suffix.
 DEVICES = frozenset(
@@ -57,6 +62,8 @@ def name_problem(name: str, dims: tuple[str, ...] = ()) -> str:
         return f"names starting with `{prefix}` are kept for derivatives in generated code"
     if name.endswith("_next"):
         return "names ending with `_next` are kept for the next values of states"
+    if name.endswith(("_kept", "_now")) or name.startswith("EACH_"):
+        return f"`{name}` could be a register of generated code"
     for dim in dims:
         if sized(dim) == name:
             return f"`{name}` is the size of dimension `{dim}` in generated code"

@@ -28,7 +28,9 @@ class Layout:
     of `SLABS` ([slabs, B, dim]; `saved` has T slabs if the reverse is to run), `scratch` ([B, dim])
     or `gradient` (no rows). `output` names the array that holds the output and the slab at which
     step 0 finds it; `products` are the matrices that each product of a step multiplies with, for
-    `forward` and `backward`. `engine` is how the file's routines are run.
+    `forward` and `backward`. `stacks` are the arrays that stand side by side as the columns of one,
+    and the matrices that are the rows of one, `wholes` what the kernel of all steps needs, both by
+    direction. `engine` is how the file's routines are run.
     """
 
     cell: str
@@ -41,6 +43,8 @@ class Layout:
     forward: Shapes
     reverse: Shapes
     engine: Engine = field(repr=False)
+    stacks: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
+    wholes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @cached_property
     def dims(self) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from gatewright.language.cell import Dims
 from gatewright.language.functions import FUNCTIONS
 from gatewright.program.compile import Programs
 from gatewright.program.ir import Role
+from gatewright.verify.pointer_run import PointerMachine
 from gatewright.verify.scalar_text import GeneratedFile, Scalars, TextError
 from gatewright.verify.symbolic_run import WHOLE, Machine, Slot
 
@@ -38,11 +39,20 @@ def text_verified(text: str, programs: Programs) -> Identities:
         file = GeneratedFile(text)
         found, functions = functions_verified(file)
         if not found.broken:
-            for chunk in range(1, STEPS + 1):
-                _Sequence(file, programs, functions, chunk, found).verify()
+            for chunk, wholes in _variants(file):
+                _Sequence(file, programs, functions, chunk, wholes, found).verify()
     except TextError as problem:
         found = Identities(1, [str(problem)])
     return found
+
+
+def _variants(file: GeneratedFile) -> Iterator[tuple[int, bool]]:
+    """Yield lengths of chunks, and whether a kernel of all steps runs in the place of steps."""
+    if "this_row" in file.imported:
+        yield STEPS, False
+        yield STEPS, True
+        return
+    yield from ((chunk, False) for chunk in range(1, STEPS + 1))
 
 
 def functions_verified(file: GeneratedFile) -> tuple[Identities, dict[str, str]]:
@@ -89,9 +99,10 @@ class _Sequence:
         programs: Programs,
         functions: Mapping[str, str],
         chunk: int,
+        wholes: bool,
         found: Identities,
     ) -> None:
-        self.programs, self.chunk, self.file = programs, chunk, file
+        self.programs, self.chunk, self.file, self.wholes = programs, chunk, file, wholes
         self.terms = Terms()
         self.functions = functions
         forward = programs.forward
@@ -155,7 +166,7 @@ class _Sequence:
 
     def _forward(self, kept: bool) -> Machine:
         forward = self.programs.forward
-        machine = Machine(self.file, self.terms, self.functions)
+        machine = self._machine()
         for variable in self.whole:
             machine.memory[variable.name, WHOLE] = self.terms.variable(variable.name)
         for variable in forward.roles(Role.INPUT):
@@ -169,6 +180,11 @@ class _Sequence:
         for (array, at), wanted in self._left_by_forward(kept):
             self._slab(machine, (array, at), wanted, title)
         return machine
+
+    def _machine(self) -> Machine:
+        if "this_row" in self.file.imported:
+            return PointerMachine(self.file, self.terms, self.functions, self.wholes)
+        return Machine(self.file, self.terms, self.functions)
 
     def _left_by_forward(self, kept: bool) -> Iterator[tuple[Slot, Term]]:
         forward = self.programs.forward

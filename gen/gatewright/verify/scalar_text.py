@@ -36,6 +36,8 @@ class GeneratedFile:
         self.routines: dict[str, ast.FunctionDef] = {}
         self.imported: set[str] = set()
         self.places: dict[str, dict[str, str]] = {}
+        self.dims: dict[str, int] = {}
+        self.stacks: dict[str, int] = {}
         for statement in parsed(text).body:
             match statement:
                 case ast.FunctionDef(name=name):
@@ -51,6 +53,25 @@ class GeneratedFile:
                     for keyword in keywords:
                         if keyword.arg in ("forward", "reverse"):
                             self.places[keyword.arg] = _places(keyword.value)
+                        elif keyword.arg == "parameters":
+                            self.dims = {
+                                n: len(d) for n, d in ast.literal_eval(keyword.value).items()
+                            }
+                        elif keyword.arg == "stacks":
+                            for stacks in ast.literal_eval(keyword.value).values():
+                                self.stacks |= {n: len(stack) for stack in stacks for n in stack}
+
+    def pitch(self, array: str) -> int:
+        """Return how many arrays stand side by side where an array is."""
+        return self.stacks.get(array, 1)
+
+    def place_of(self, array: str) -> str:
+        """Return the place of an array, empty for a parameter."""
+        return next((each[array] for each in self.places.values() if array in each), "")
+
+    def indexed(self, array: str, index: ast.expr) -> bool:
+        """Tell whether an index is that of a vector or of a number among the parameters."""
+        return {1: "unit", 0: "0"}.get(self.dims.get(array, 2)) == ast.unparse(index)
 
     def device(self) -> Iterator[ast.FunctionDef]:
         """Yield the functions of scalars."""

@@ -23,7 +23,7 @@ from gatewright.runtime.engine import Plan, Work
 # What one core does: multiply-adds per second, bytes per second from beyond its own cache, and what
 # that cache holds. What a barrier takes, and how much longer the slowest of several threads needs
 # where all wait for it. Only their ratios matter, and only where two plans are close.
-RATE, STREAM, CACHE, BARRIER, SLOWEST = 1.2e11, 7e10, 1 << 20, 6e-7, 1.15
+RATE, STREAM, CACHE, BARRIER, SLOWEST = 1.2e11, 7e10, 1 << 20, 6e-7, 1.1
 # An elementwise operation costs as much as this many multiply-adds of a product.
 ELEMENTWISE = 60.0
 # Starting the other threads takes longer than this much work on one.
@@ -64,10 +64,15 @@ def _split(work: Work, threads: int) -> tuple[int, bool, str]:
 
 
 def _step(work: Work, rows: int, share: float) -> float:
-    """Return the seconds of one step on one thread that owns some rows and a share of the units."""
+    """Return the seconds of one step on one thread that owns some rows and a share of the units.
+
+    Matrices that the core's cache holds arrive while it computes; others it waits for.
+    """
     size = work.stepped * work.itemsize / share
     computed = rows * (work.stepped + ELEMENTWISE * work.units) / share / RATE
-    return max(computed, size / STREAM if size > CACHE else size / STREAM / 2)
+    if size > CACHE:
+        return computed + size / STREAM
+    return max(computed, size / STREAM / 2)
 
 
 @dataclass(frozen=True)

@@ -1,122 +1,136 @@
-"""Python functions -> launchers: kernels that are called like plain functions.
+"""Module, device -> the module with launchers in place of its kernels.
 
-A kernel takes its grid from the shape of its last argument, which is one of its results: [rows,
-units] for `rows`, [units] for `units`. Threads along x visit units, threads along y rows, and the
-loops of a kernel stride over what a grid cannot cover. An empty result launches nothing.
+A `rows` kernel takes its grid from the shape of its last argument [rows, units], one thread for
+each element: threads of a block lie along units and then rows, blocks along rows and then units. A
+`units` kernel leaves one sum per lane, and the sums of lanes are added here. An empty result
+launches nothing.
 
-Why the simulator gets a wrapper around each kernel: it replaces the name `cuda` in the globals of
-the kernel alone, and in Numba's own version each device function swaps that name again while other
-threads are reading it. Device functions are therefore plain functions there, and the wrapper lives
-in the one module that says `cuda`.
+Why every argument's strides are checked: a kernel knows how many arrays stand side by side from the
+text, and reads foreign memory where an array stands alone.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
-from functools import lru_cache, update_wrapper
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from gatewright.runtime.cuda.availability import cuda, require_cuda, simulated
+from gatewright.runtime.cuda.devices import Code, Device, Launch
+from gatewright.runtime.cuda.emulator import Size
+from gatewright.runtime.cuda.kernel import Kernel, Kind, Passed
+from gatewright.runtime.cuda.matrices import matrices_of
+from gatewright.runtime.layout import Layout
+from gatewright.runtime.load import Module, load_module
 
-Function = TypeVar("Function", bound=Callable[..., Any])
-Geometry = tuple[tuple[int, int], tuple[int, int]]
-
-# Registers of a block: 128 threads fit with the 255 registers that a thread may have at most. Sums
-# have one thread per unit, so small blocks reach more multiprocessors. The simulator's threads are
-# operating system threads; its tiny grids make every loop stride.
-ROW_THREADS, UNIT_THREADS, MOST_BLOCKS = (4, 4, 2) if simulated() else (128, 32, 65535)
-
-
-def device(function: Function) -> Function:
-    """Make a function that kernels call; it is expanded where it is called."""
-    if simulated():
-        return function
-    compiled: Function = cuda.jit(device=True, inline="always")(function)
-    return compiled
+# A lane of a sum should have so many rows at least.
+_ROWS_PER_LANE, _MOST_LANE_BLOCKS = 16, 32
 
 
-def driver(function: Function) -> Function:
-    """Return a host function that launches kernels as it is."""
-    return function
-
-
-def rows(function: Callable[..., None]) -> Launcher:
-    """Make a kernel that visits every row and unit of its last argument [rows, units]."""
-    return Launcher(function, ROW_THREADS)
-
-
-def units(function: Callable[..., None]) -> Launcher:
-    """Make a kernel that visits every unit of its last argument [units], and all rows itself."""
-    return Launcher(function, UNIT_THREADS)
+def bound(text: str, dtype: str, device: Device) -> Module:
+    """Return a generated CUDA file as a module whose kernels run on a device."""
+    module = load_module(text, "cuda", dtype)
+    names = vars(module.namespace)
+    for name, kernel in list(names.items()):
+        if isinstance(kernel, Kernel) and kernel.kind is not Kind.WHOLE:
+            code = Code(text, dtype, kernel, kernel.passed(module.layout))
+            names[name] = Launcher(code, module.layout, device)
+    return module
 
 
 class Launcher:
-    """A kernel, its Python text as `py_func`; a call with arrays and scalars launches it."""
+    """A kernel on a device; a call with arrays and scalars launches it."""
 
-    def __init__(self, function: Callable[..., None], threads: int) -> None:
-        update_wrapper(self, function)
-        self.py_func = function
-        self.threads = threads
-        self._kernel = cuda.jit(_in_simulator(function) if simulated() else function)
-        # The simulator's kernels remember one grid only.
-        self._configured = self._configure if simulated() else lru_cache(64)(self._configure)
+    def __init__(self, code: Code, layout: Layout, device: Device) -> None:
+        self.code = code
+        self.device = device
+        self.kernel = code.kernel
+        backwards = "_vjp" in self.kernel.name or self.kernel.kind is Kind.UNITS
+        self.pitches = pitches_of(layout, backwards)
+        self._launch: Any = None
 
     def __repr__(self) -> str:
-        return f"Launcher({self.py_func.__name__!r}, threads={self.threads})"
+        return f"Launcher({self.kernel.name!r})"
 
     def __call__(self, *arguments: Any) -> None:
-        """Launch the kernel on the default stream, or do nothing if its last argument is empty.
-
-        Raises CudaUnavailableError where there is no device.
-        """
-        require_cuda()
-        shape = tuple(arguments[-1].shape)
-        if 0 in shape:
+        """Launch the kernel, or do nothing if its last argument is empty."""
+        if self.kernel.kind is Kind.UNITS:
+            self._sum(bool(arguments[0]), arguments[1:])
             return
-        down, across = shape if len(shape) > 1 else (1, *shape)
-        grid, block = geometry(down, across, self.threads)
-        self._configured(grid, block)(*(_on_device(argument) for argument in arguments))
+        down, across = arguments[-1].shape
+        if down and across:
+            self._start(geometry(down, across, self.device), (down, across, *arguments))
 
-    def _configure(self, grid: tuple[int, int], block: tuple[int, int]) -> Any:
-        with warnings.catch_warnings():
-            # A cell of few units is small on purpose.
-            warnings.filterwarnings("ignore", message="Grid size .* under-utilization")
-            return self._kernel[grid, block]
+    def _start(self, shape: Launch, arguments: tuple[Any, ...]) -> None:
+        if self._launch is None:
+            self._launch = self.device.prepared(self.code)
+        units = arguments[1]
+        given = [
+            self._checked(name, value, passed, units)
+            for name, value, passed in zip(
+                self.kernel.names, arguments, self.code.passed, strict=True
+            )
+        ]
+        self._launch(shape, given)
+
+    def _sum(self, more: bool, arguments: tuple[Any, ...]) -> None:
+        """Launch a kernel that leaves a sum per lane; add the lanes into its targets."""
+        names = self.kernel.names[2:]
+        targets = [n for n, name in enumerate(names) if _is_vector(arguments[n]) and _is_sum(name)]
+        first = next(value for value in arguments if len(value.shape) == 2)
+        rows, units = first.shape
+        if not units:
+            return
+        shape = sum_geometry(rows, units, self.device)
+        lanes = shape.grid[0] * shape.block[1]
+        given = list(arguments)
+        for n in targets:
+            given[n] = matrices_of(first).empty((lanes, units), first)
+        self._start(shape, (rows, units, *given))
+        for n in targets:
+            matrices_of(first).add_rows(given[n], arguments[n], more)
+
+    def _checked(self, name: str, value: Any, passed: Passed, units: int) -> Any:
+        if passed is not Passed.POINTER:
+            return value
+        if isinstance(value, float | np.floating):
+            # A scalar parameter of a NumPy caller: the kernel reads all parameters from memory.
+            return self.device.array(np.full(1, value, self.code.dtype))
+        if len(value.shape) == 2:
+            require_strides(name, value, self.pitches.get(name, 1) * units, self.kernel.name)
+        return value
 
 
-def geometry(rows: int, units: int, threads: int, blocks: int = MOST_BLOCKS) -> Geometry:
-    """Return (grid, block), each (x, y), for `threads` threads a block and `blocks` a direction."""
-    across = min(threads, _power_of_two(units))
-    down = min(threads // across, _power_of_two(rows))
-    grid = min(-(-units // across), blocks), min(-(-rows // down), blocks)
-    return grid, (across, down)
+def pitches_of(layout: Layout, backwards: bool) -> dict[str, int]:
+    """Return how many columns lie side by side in every array that does not stand alone."""
+    stacks = [*layout.stacks.get("forward", ())]
+    stacks += layout.stacks.get("backward", ()) if backwards else ()
+    return {name: len(stack) for stack in stacks for name in stack}
 
 
-@device
-def first_row() -> Any:
-    """Return the first row of this thread."""
-    return cuda.blockIdx.y * cuda.blockDim.y + cuda.threadIdx.y
+def require_strides(name: str, value: Any, pitch: int, kernel: str) -> None:
+    """Raise ValueError unless the rows of an array are as far apart as a kernel takes them."""
+    strides = matrices_of(value).strides(value)
+    # A dimension of size one may have any stride.
+    rows, columns = (size > 1 for size in value.shape[-2:])
+    whole = len(value.shape) < 3 or value.shape[0] < 2 or strides[0] == pitch * value.shape[1]
+    if not whole or (rows and strides[-2] != pitch) or (columns and strides[-1] != 1):
+        raise ValueError(f"`{name}` of {kernel} has strides {strides}")
 
 
-@device
-def all_rows() -> Any:
-    """Return how many rows the grid visits at once."""
-    return cuda.gridDim.y * cuda.blockDim.y
+def geometry(rows: int, units: int, device: Device) -> Launch:
+    """Return the shape of a launch that has a thread for each row and unit."""
+    most = device.limits.row_threads
+    across = min(most, _power_of_two(units))
+    down = min(most // across, _power_of_two(rows))
+    return Launch((-(-rows // down), -(-units // across)), (across, down))
 
 
-@device
-def first_unit() -> Any:
-    """Return the first unit of this thread."""
-    return cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
-
-
-@device
-def all_units() -> Any:
-    """Return how many units the grid visits at once."""
-    return cuda.gridDim.x * cuda.blockDim.x
+def sum_geometry(rows: int, units: int, device: Device) -> Launch:
+    """Return the shape of a launch that sums so many rows of so many units in lanes."""
+    limits = device.limits
+    down = max(1, min(-(-rows // (limits.lanes * _ROWS_PER_LANE)), _MOST_LANE_BLOCKS))
+    block: Size = limits.unit_threads, limits.lanes
+    return Launch((down, -(-units // limits.unit_threads)), block)
 
 
 def _power_of_two(size: int) -> int:
@@ -124,18 +138,9 @@ def _power_of_two(size: int) -> int:
     return 1 << (size - 1).bit_length()
 
 
-def _on_device(argument: Any) -> Any:
-    """Return what a kernel takes: DeviceMemory keeps empty arrays on the host."""
-    empty = isinstance(argument, np.ndarray) and argument.ndim > 0 and not argument.size
-    return cuda.to_device(argument) if empty else argument
+def _is_vector(value: Any) -> bool:
+    return len(getattr(value, "shape", ())) == 1
 
 
-def _in_simulator(function: Callable[..., None]) -> Callable[..., None]:
-    """Wrap a kernel for the simulator: as on a device, floating point raises and warns nothing."""
-
-    def simulated_kernel(*arguments: Any) -> None:
-        with np.errstate(all="ignore"):
-            function(*arguments)
-
-    simulated_kernel.__name__ = function.__name__
-    return simulated_kernel
+def _is_sum(name: str) -> bool:
+    return name.startswith("d_")

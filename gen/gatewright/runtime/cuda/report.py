@@ -1,42 +1,43 @@
-"""Module -> Report: what the kernels of a generated CUDA file become, with no device or driver.
+"""Codes -> Report: what kernels become for an architecture, with no device or driver.
 
-Every kernel of the file and every kernel of its matrix products is compiled to PTX, assembled for
-each architecture and read. `faults` of a kernel are the things that must not be there: stack,
-spills, local memory, and float64 arithmetic in single precision.
+`faults` of a kernel are the things that must not be there: stack, spills, local memory, float64
+arithmetic in single precision, more registers or shared memory than a multiprocessor has.
 
 Why from text to machine code on every machine: a literal that Python makes float64 or an array that
-an index pushes into local memory changes no number in a simulator, only the speed on a device.
+an index pushes into local memory changes no number in an emulator, only the speed on a device.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass, fields
-from functools import lru_cache
-from typing import Any
 
-import numpy as np
+from gatewright.runtime.cuda.availability import CudaUnavailableError
+from gatewright.runtime.cuda.compiler import compiled, why_not_compiled
+from gatewright.runtime.cuda.devices import Code
+from gatewright.runtime.cuda.kernel import Kernel, Kind
+from gatewright.runtime.load import load_module
 
-from gatewright.runtime.cuda import products
-from gatewright.runtime.cuda.availability import CudaUnavailableError, cuda, simulated
-from gatewright.runtime.cuda.launch import Launcher
-from gatewright.runtime.cuda.sass import machine_code, why_no_machine_code
-from gatewright.runtime.layout import Layout
-from gatewright.runtime.load import Module
-
-ARCHITECTURES = ("sm_80", "sm_90")
+ARCHITECTURES = ("sm_80", "sm_90", "sm_120")
+REGISTERS, MOST_OF_A_THREAD = 65536, 255
+# The most shared memory that a block can ask for, in bytes, by architecture.
+SHARED = {"sm_80": 163 * 1024, "sm_90": 227 * 1024, "sm_100": 227 * 1024, "sm_120": 99 * 1024}
+ROW_THREADS, SUM_THREADS = 128, 256
 
 
 @dataclass(frozen=True)
 class KernelReport:
-    """One kernel for one architecture: bytes of stack and spills, counts of instructions.
+    """One kernel for one architecture: bytes of stack, spills and shared memory, instructions.
 
-    `local` counts loads and stores of local memory, `float64` arithmetic in double precision.
+    `local` counts loads and stores of local memory, `float64` arithmetic in double precision,
+    `tensor` products of tiles.
     """
 
     kernel: str
     arch: str
     dtype: str
+    threads: int
+    shared: int
     registers: int
     stack: int
     spill_stores: int
@@ -44,6 +45,7 @@ class KernelReport:
     local: int
     float64: int
     calls: int
+    tensor: int
     instructions: int
 
     @property
@@ -57,6 +59,9 @@ class KernelReport:
         }
         if self.dtype == "float32":
             counts["float64 instructions"] = self.float64
+        needed = self.registers * self.threads
+        counts["registers too many for its block"] = max(0, needed - REGISTERS)
+        counts["bytes of shared memory too many"] = max(0, self.shared - SHARED[self.arch])
         where = f"{self.kernel} ({self.dtype}, {self.arch})"
         return tuple(f"{where} has {count} {what}" for what, count in counts.items() if count)
 
@@ -80,61 +85,53 @@ class Report:
         return f"{self.cell}\n{table(self.kernels)}"
 
 
-def why_no_report() -> str:
-    """Return a sentence why kernels cannot be compiled here, empty if they can."""
-    if simulated():
-        return "the simulator compiles nothing: unset NUMBA_ENABLE_CUDASIM"
-    if getattr(cuda, "implementation", "") != "NVIDIA":
-        return "the package numba-cuda is missing: install gatewright[cuda]"
-    if np.lib.NumpyVersion(np.__version__) >= "2.5.0":
-        return f"numba-cuda needs NumPy below 2.5; this is {np.__version__}"
-    return why_no_machine_code()
-
-
-def report(module: Module, architectures: Iterable[str] = ARCHITECTURES) -> Report:
-    """Return what the kernels of a loaded CUDA file become, those of its products included.
+def report(text: str, dtype: str, architectures: Iterable[str] = ARCHITECTURES) -> Report:
+    """Return what the elementwise kernels and sums of a generated CUDA file become.
 
     Raises CudaUnavailableError, with a sentence, where the tools are missing.
     """
-    found: list[KernelReport] = []
-    for arch in architectures:
-        for name, kernel in vars(module.namespace).items():
-            if isinstance(kernel, Launcher):
-                arguments = _arguments(kernel, module.layout, module.dtype)
-                found.append(kernel_report(name, kernel.py_func, arguments, module.dtype, arch))
-        found += products_report(module.dtype, arch)
-    return Report(module.layout.cell, tuple(found))
+    codes = list(step_codes(text, dtype))
+    layout = load_module(text, "cuda", dtype).layout
+    found = [
+        kernel_report(code, arch, SUM_THREADS if code.kernel.kind is Kind.UNITS else ROW_THREADS)
+        for arch in architectures
+        for code in codes
+    ]
+    return Report(layout.cell, tuple(found))
 
 
-@lru_cache(maxsize=32)
-def products_report(dtype: str, arch: str) -> tuple[KernelReport, ...]:
-    """Return what the kernels of the matrix products become; they are the same for every cell."""
-    matrix = array_type(dtype, 2)
-    return tuple(
-        kernel_report(kernel.py_func.__name__, kernel.py_func, (matrix,) * 3, dtype, arch)
-        for kernel in products.KERNELS
-    )
+def step_codes(text: str, dtype: str) -> Iterator[Code]:
+    """Yield the kernels of a file that run a stage of a step, or a sum, at a time."""
+    module = load_module(text, "cuda", dtype)
+    for kernel in vars(module.namespace).values():
+        if isinstance(kernel, Kernel) and kernel.kind is not Kind.WHOLE:
+            yield Code(text, dtype, kernel, kernel.passed(module.layout))
 
 
-def kernel_report(
-    name: str, function: Callable[..., None], arguments: tuple[Any, ...], dtype: str, arch: str
-) -> KernelReport:
-    """Return what one kernel becomes; `arguments` are Numba types.
+def kernel_report(code: Code, arch: str, threads: int, shared: int = 0) -> KernelReport:
+    """Return what one kernel becomes, for blocks of so many threads and bytes of shared memory.
 
     Raises CudaUnavailableError where the tools are missing, AssemblyError if they refuse it.
     """
-    if missing := why_no_report():
+    if missing := why_not_compiled():
         raise CudaUnavailableError(missing)
-    capability = int(arch[3:-1]), int(arch[-1])
-    ptx, _ = cuda.compile_ptx(function, cuda.types.void(*arguments), cc=capability)
-    code = machine_code(ptx, arch)
-    return KernelReport(name, arch, dtype, *astuple(code))
-
-
-def array_type(dtype: str, rank: int) -> Any:
-    """Return Numba's type of what a kernel takes: a C-ordered array, for rank 0 a scalar."""
-    real = getattr(cuda.types, dtype)
-    return cuda.types.Array(real, rank, "C") if rank else real
+    made, _ = compiled(code, arch, threads)
+    return KernelReport(
+        kernel=code.kernel.name,
+        arch=arch,
+        dtype=code.dtype,
+        threads=threads,
+        shared=shared,
+        registers=made.registers,
+        stack=made.stack,
+        spill_stores=made.spill_stores,
+        spill_loads=made.spill_loads,
+        local=made.local,
+        float64=made.float64,
+        calls=made.calls,
+        tensor=made.tensor,
+        instructions=made.instructions,
+    )
 
 
 def table(kernels: Iterable[KernelReport]) -> str:
@@ -149,20 +146,3 @@ def table(kernels: Iterable[KernelReport]) -> str:
         ).rstrip()
         for line in lines
     )
-
-
-def _arguments(kernel: Launcher, layout: Layout, dtype: str) -> tuple[Any, ...]:
-    code = kernel.py_func.__code__
-    names = code.co_varnames[: code.co_argcount]
-    # The sums take `more` first: whether to add to what a chunk before them left.
-    flags = {"more": cuda.types.boolean}
-    return tuple(flags.get(name) or array_type(dtype, _rank(name, layout)) for name in names)
-
-
-def _rank(name: str, layout: Layout) -> int:
-    if name in layout.constants:
-        return 0
-    if name in layout.parameters:
-        return len(layout.parameters[name])
-    place, *dims = layout.reverse.get(name, ("",))
-    return len(dims) if place == "gradient" else 2

@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import tempfile
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -35,8 +35,9 @@ class AssemblyError(RuntimeError):
 
 @dataclass(frozen=True)
 class MachineCode:
-    """What a kernel became: bytes of stack and spills, and counts of instructions."""
+    """What a kernel became: bytes of stack, spills and shared memory, counts of instructions."""
 
+    cubin: bytes = field(repr=False)
     registers: int
     stack: int
     spill_stores: int
@@ -44,6 +45,7 @@ class MachineCode:
     local: int
     float64: int
     calls: int
+    tensor: int
     instructions: int
 
 
@@ -67,6 +69,7 @@ def machine_code(ptx: str, arch: str) -> MachineCode:
         raise AssemblyError(f"the assembler's log names no registers:\n{log}")
     names = disassembled(cubin)
     return MachineCode(
+        cubin=cubin,
         registers=found["registers"],
         stack=found["stack"],
         spill_stores=found["spill_stores"],
@@ -74,6 +77,7 @@ def machine_code(ptx: str, arch: str) -> MachineCode:
         local=_count(names, "LDL", "STL"),
         float64=sum(count for name, count in names.items() if _is_float64(name)),
         calls=_count(names, "CALL"),
+        tensor=_count(names, "HMMA"),
         instructions=names.total(),
     )
 

@@ -1,0 +1,183 @@
+"""The commands `cuda plan`, `cuda pack`, `cuda check`: what a GPU would run, and whether it does.
+
+`plan` needs no GPU and no compiler, `pack` a compiler, `check` a GPU, or the emulator if asked for.
+
+Why `pack`: the machine with the GPU may have neither a compiler nor a way to install one; the
+machine code is then brought along in a folder, named in GATEWRIGHT_CUBINS.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gatewright.cli.output import coloured, note, print_json, table
+
+if TYPE_CHECKING:
+    from gatewright.loaded import LoadedCell
+
+SCHEMA_VERSION = 1
+# Devices whose plans can be made without them: multiprocessors, and bytes of shared memory.
+DEVICES = {
+    "sm_80": (108, 163 * 1024),
+    "sm_90": (132, 227 * 1024),
+    "sm_100": (148, 227 * 1024),
+    "sm_120": (188, 99 * 1024),
+}
+HALVES = ("", "bfloat16", "float16")
+_arch = click.option(
+    "--arch", type=click.Choice(tuple(DEVICES)), default="sm_90", show_default=True
+)
+
+
+@click.group()
+def cuda() -> None:
+    """Plan, compile ahead and check the kernels for NVIDIA's GPUs."""
+
+
+@cuda.command("plan")
+@click.argument("cell")
+@click.option("--hidden", "H", type=click.IntRange(1), required=True, help="Units.")
+@click.option("--batch", "B", type=click.IntRange(1), required=True, help="Rows.")
+@_arch
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def plan(cell: str, H: int, B: int, arch: str, as_json: bool) -> None:
+    """Print how the steps of CELL would run on a GPU, in which shape, and why."""
+    from gatewright.loaded import load
+    from gatewright.runtime.cuda.launch import bound
+    from gatewright.runtime.cuda.steps import with_steps
+
+    text, device = load(cell).source("cuda"), _imagined(arch)
+    rows = []
+    for half in HALVES:
+        steps = with_steps(text, bound(text, "float32", device), device, half=half)
+        for direction, each in steps.items():
+            rows.append((half or "float32", direction, each.plan(H, B)))
+    if as_json:
+        print_json(
+            plans=[
+                {
+                    "products": numbers,
+                    "direction": direction,
+                    "tier": found.tier,
+                    "form": found.form,
+                    "why": found.why,
+                    "sizes": dict(found.shape.sizes) if found.shape else None,
+                }
+                for numbers, direction, found in rows
+            ]
+        )
+        return
+    for numbers, direction, found in rows:
+        click.echo(f"{numbers} {direction}: {found}")
+
+
+@cuda.command("pack")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("cells", nargs=-1)
+@_arch
+@click.option("--multiprocessors", type=click.IntRange(1), help="Of the GPU, if others than usual.")
+@click.option("--quick", is_flag=True, help="Only what `check --quick` needs.")
+def pack(
+    folder: Path, cells: tuple[str, ...], arch: str, multiprocessors: int | None, quick: bool
+) -> None:
+    """Compile all that `cuda check` launches into FOLDER, for a machine without a compiler."""
+    from gatewright.runtime.cuda.cubins import pack as packed
+    from gatewright.studies.cuda_check import CHECKED, QUICK, codes
+    from gatewright.studies.cuda_time import TIMED
+
+    device = _imagined(arch, multiprocessors)
+    wanted = list(codes(_loaded(cells), QUICK if quick else CHECKED, device))
+    for name, sizes in () if quick or cells else TIMED:
+        wanted += codes(_loaded((name,)), (sizes,), device)
+    count = packed(dict.fromkeys(wanted), [arch], folder)
+    click.echo(f"{count} kernels for {arch} in {folder}; name it in GATEWRIGHT_CUBINS")
+
+
+@cuda.command("check")
+@click.argument("cells", nargs=-1)
+@click.option("--quick", is_flag=True, help="One size only.")
+@click.option("--timing/--no-timing", default=True, help="Measure times.")
+@click.option("--sanitizer/--no-sanitizer", default=True, help="Run compute-sanitizer.")
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write a JSON file."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the JSON file.")
+def check(
+    cells: tuple[str, ...],
+    quick: bool,
+    timing: bool,
+    sanitizer: bool,
+    output: Path | None,
+    as_json: bool,
+) -> int:
+    """Check every kernel on this machine's GPU against the float64 reference, and time it.
+
+    Exit code 0: all pass; 1: one fails; 3: there is no GPU. With GATEWRIGHT_CUDA=emulate the
+    kernels run in the emulator, and no time is told.
+    """
+    from gatewright.emit.write import write_one
+    from gatewright.studies.cuda_run import run
+
+    content = run(_loaded(cells), quick=quick, timing=timing, sanitizer=sanitizer, tell=note)
+    text = json.dumps({"schema_version": SCHEMA_VERSION, **content}, indent=1) + "\n"
+    if output:
+        write_one(output, text)
+    if as_json:
+        click.echo(text, nl=False)
+    else:
+        _print(content)
+    return 1 if content["failed"] else 0
+
+
+def _print(content: dict[str, Any]) -> None:
+    device = content["device"]
+    click.echo(f"{device['name']} ({device['arch']}){', emulated' if device['emulated'] else ''}\n")
+    rows = []
+    for each in content["findings"]:
+        error = "" if each["error"] is None else f"{each['error']:.1e}"
+        sizes = " ".join(f"{name}={size}" for name, size in each["sizes"].items())
+        where = each["where"] if each["verdict"] != "tier 1" else each["plans"].get("forward", "")
+        verdict = coloured(each["verdict"])
+        rows.append((each["cell"], each["mode"], sizes, verdict, error, where))
+    click.echo(table(("cell", "mode", "sizes", "verdict", "worst error", "where"), rows))
+    if content["timings"]:
+        times = [
+            (each["cell"], each["who"], _ms(each["forward"]), _ms(each["both"]), each["why"][:60])
+            for each in content["timings"]
+        ]
+        heads = ("cell", "who", "forward ms", "and backward ms", "")
+        click.echo("\n" + table(heads, times))
+    for each in content["sanitizer"]:
+        click.echo(f"{each['tool']}: {each['verdict']}: {each['said']}")
+    click.echo(f"\n{content['passed']} pass, {content['failed']} fail")
+
+
+def _ms(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _imagined(arch: str, multiprocessors: int | None = None) -> Any:
+    """Return an emulated device with the limits of a GPU."""
+    from gatewright.runtime.cuda.devices import EmulatedDevice, Limits
+
+    count, shared = DEVICES[arch]
+    limits = Limits(128, 32, 8, multiprocessors or count, shared)
+    return EmulatedDevice(limits=limits)
+
+
+def _loaded(names: Sequence[str]) -> list[LoadedCell]:
+    """Return the named cells, or every variant of the whole catalogue."""
+    from gatewright.language import catalogue
+    from gatewright.loaded import load
+
+    chosen = names or catalogue.names()
+    return [
+        load(name, **choices)
+        for name in chosen
+        for choices in catalogue.variants(catalogue.read_spec(name))
+    ]

@@ -1,0 +1,193 @@
+"""The words of generated CUDA files for the compiler: what Numba makes of them.
+
+Importing needs numba-cuda; no device and no driver.
+
+Why every function of kernels is inlined: only then does Numba compile one without asking a driver
+for the device it is meant for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from gatewright.runtime.cuda.compiled_memory import (
+    acquired,
+    far_four,
+    pack_bfloat16,
+    pack_float16,
+    put_four,
+    put_one,
+    release,
+    shared_four,
+    tiles_bfloat16,
+    tiles_float16,
+)
+from gatewright.runtime.cuda.numba_cuda import numba_cuda
+from gatewright.runtime.cuda.products import flat, outer, product, product_transposed
+from gatewright.runtime.cuda.trigonometry import sine_and_cosine
+from gatewright.runtime.engine import PlainEngine
+
+__all__ = [
+    "all_rows",
+    "cos",
+    "device",
+    "driver",
+    "engine",
+    "exp",
+    "far_four",
+    "flat",
+    "group_number",
+    "local_array",
+    "log",
+    "log1p",
+    "member_number",
+    "multiply_tiles",
+    "outer",
+    "packed",
+    "product",
+    "product_transposed",
+    "put_four",
+    "put_one",
+    "release",
+    "rows",
+    "shared_four",
+    "shared_memory",
+    "shared_words",
+    "shuffle_xor",
+    "sin",
+    "sqrt",
+    "syncthreads",
+    "tanh",
+    "this_row",
+    "this_unit",
+    "thread_number",
+    "units",
+    "wait_for",
+    "whole",
+    "word",
+]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+engine = PlainEngine()
+cuda = numba_cuda()
+exp, log, log1p, sqrt, tanh = math.exp, math.log, math.log1p, math.sqrt, math.tanh
+sin, cos = math.sin, math.cos
+word = cuda.types.uint32
+
+
+def device(function: Function) -> Function:
+    """Make a function that kernels call; it is expanded where it is called."""
+    made: Function = cuda.jit(device=True, inline="always")(function)
+    return made
+
+
+def driver(function: Function) -> Function:
+    """Return a function of the host as it is; it is not compiled."""
+    return function
+
+
+rows = units = whole = driver
+
+
+@device
+def this_row() -> Any:
+    """Return the row of this thread."""
+    return cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
+
+
+@device
+def all_rows() -> Any:
+    """Return how many rows the grid has threads for."""
+    return cuda.gridDim.x * cuda.blockDim.y
+
+
+@device
+def this_unit() -> Any:
+    """Return the unit of this thread."""
+    return cuda.blockIdx.y * cuda.blockDim.x + cuda.threadIdx.x
+
+
+@device
+def local_array(length: Any, kind: Any) -> Any:
+    """Return an array of this thread's own, in registers if its indices are known."""
+    return cuda.local.array(length, kind)
+
+
+@device
+def syncthreads() -> None:
+    """Wait for all threads of the block."""
+    cuda.syncthreads()
+
+
+@device
+def thread_number() -> Any:
+    """Return the number of this thread in its block."""
+    return cuda.threadIdx.x
+
+
+@device
+def member_number() -> Any:
+    """Return the number of this block among those that share its rows."""
+    return cuda.blockIdx.x
+
+
+@device
+def group_number() -> Any:
+    """Return the number of the group of blocks that share rows."""
+    return cuda.blockIdx.y
+
+
+@device
+def shared_memory(kind: Any) -> Any:
+    """Return the shared memory of this block as an array."""
+    return cuda.shared.array(0, kind)
+
+
+@device
+def shared_words() -> Any:
+    """Return the shared memory of this block as words of 32 bits."""
+    return cuda.shared.array(0, word)
+
+
+@device
+def shuffle_xor(value: Any, mask: Any) -> Any:
+    """Return the value of the lane whose number differs from this one's in the bits of `mask`."""
+    return cuda.shfl_xor_sync(0xFFFFFFFF, value, mask)
+
+
+@device
+def packed(half: Any, low: Any, high: Any) -> Any:
+    """Return two numbers, rounded to 16 bits each, as one word."""
+    return pack_bfloat16(low, high) if half == 1 else pack_float16(low, high)
+
+
+@device
+def multiply_tiles(
+    half: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, s: Any, t: Any, u: Any, v: Any
+) -> Any:
+    """Return the product of two tiles of 16-bit numbers plus a third tile."""
+    if half == 1:
+        found = tiles_bfloat16(a, b, c, d, e, f, s, t, u, v)
+    else:
+        found = tiles_float16(a, b, c, d, e, f, s, t, u, v)
+    return found
+
+
+@device
+def wait_for(counter: Any, index: Any, value: Any) -> None:
+    """Wait until a counter has reached a value; see all that was done before it was raised."""
+    while acquired(counter, index) < value:
+        pass
+
+
+def single_precision() -> dict[str, Any]:
+    """Return the words that a kernel in single precision takes instead of those of `math`."""
+    types, libdevice = cuda.types, importlib.import_module("numba.cuda.libdevice")
+    sine, cosine = sine_and_cosine(
+        device, types.uint64, types.float32, types.int64, libdevice.float_as_int
+    )
+    return {"sin": sine, "cos": cosine}

@@ -1,0 +1,166 @@
+"""Memory words of kernels for the compiler: vectors of four numbers, counters between blocks.
+
+Importing needs numba-cuda. Four neighbours are one LLVM vector, aligned to 16 bytes, so that one
+instruction moves them.
+
+Why a release and an acquire of our own and not the grid barrier of the CUDA toolkit: that one waits
+for all blocks where only those that share rows must meet, and links 200 KB of device code.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+
+from gatewright.runtime.cuda.numba_cuda import numba_cuda
+
+types = numba_cuda().types
+_extending: Any = importlib.import_module("numba.cuda.extending")
+_typing: Any = importlib.import_module("numba.cuda.typing")
+_arrays: Any = importlib.import_module("numba.cuda.np.arrayobj")
+signature = _typing.signature
+_I32, _I64 = ir.IntType(32), ir.IntType(64)
+
+
+def intrinsic(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a function whose code a function of its own builds, by the types of its arguments."""
+    made: Callable[..., Any] = _extending.intrinsic(function)
+    return made
+
+
+def _element(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
+    """Return the address of an element of a pointer or of an array in shared memory."""
+    data = array if isinstance(kind, types.CPointer) else (
+        _arrays.make_array(kind)(context, builder, array).data
+    )  # fmt: skip
+    return builder.gep(data, [index])
+
+
+@intrinsic
+def put_one(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
+    """Write a number to shared memory."""
+
+    def made(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        builder.store(args[2], _element(context, builder, sig.args[0], args[0], args[1]))
+        return context.get_dummy_value()
+
+    return signature(types.void, array, types.int64, array.dtype), made
+
+
+def _vector(context: Any, builder: Any, kind: Any, args: Any) -> tuple[Any, Any]:
+    """Return the address of four neighbours as that of a vector, and the vector's type."""
+    vector = ir.VectorType(context.get_value_type(kind.dtype), 4)
+    address = _element(context, builder, kind, args[0], args[1])
+    return builder.bitcast(address, vector.as_pointer()), vector
+
+
+@intrinsic
+def shared_four(typingctx: Any, array: Any, index: Any) -> Any:
+    """Return four neighbours from a multiple of four on."""
+
+    def made(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        address, _ = _vector(context, builder, sig.args[0], args)
+        loaded = builder.load(address)
+        loaded.align = 16
+        parts = [builder.extract_element(loaded, ir.Constant(_I32, k)) for k in range(4)]
+        return context.make_tuple(builder, sig.return_type, parts)
+
+    return signature(types.UniTuple(array.dtype, 4), array, types.int64), made
+
+
+far_four = shared_four
+
+
+@intrinsic
+def put_four(typingctx: Any, array: Any, index: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+    """Write four neighbours from a multiple of four on."""
+
+    def made(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        address, vector = _vector(context, builder, sig.args[0], args)
+        value = ir.Constant(vector, ir.Undefined)
+        for k in range(4):
+            value = builder.insert_element(value, args[2 + k], ir.Constant(_I32, k))
+        builder.store(value, address).align = 16
+        return context.get_dummy_value()
+
+    return signature(types.void, array, types.int64, *(array.dtype,) * 4), made
+
+
+def _assembly(
+    builder: Any, result: Any, text: str, constraints: str, args: list[Any], effects: bool = True
+) -> Any:
+    function = ir.FunctionType(result, [arg.type for arg in args])
+    return builder.call(ir.InlineAsm(function, text, constraints, side_effect=effects), args)
+
+
+@intrinsic
+def release(typingctx: Any, counter: Any, index: Any) -> Any:
+    """Add one to a counter, after all that the block did before its last `syncthreads`."""
+
+    def made(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        address = builder.ptrtoint(_element(context, builder, sig.args[0], *args), _I64)
+        text = "red.release.gpu.global.add.u32 [$0], 1;"
+        _assembly(builder, ir.VoidType(), text, "l,~{memory}", [address])
+        return context.get_dummy_value()
+
+    return signature(types.void, counter, types.int64), made
+
+
+@intrinsic
+def acquired(typingctx: Any, counter: Any, index: Any) -> Any:
+    """Return a counter; see all that was done before it was raised."""
+
+    def made(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        address = builder.ptrtoint(_element(context, builder, sig.args[0], *args), _I64)
+        text = "ld.acquire.gpu.global.u32 $0, [$1];"
+        return _assembly(builder, _I32, text, "=r,l,~{memory}", [address])
+
+    return signature(types.uint32, counter, types.int64), made
+
+
+def _packing(kind: str) -> Any:
+    @intrinsic
+    def pack(typingctx: Any, low: Any, high: Any) -> Any:
+        """Return two float32, rounded to 16 bits each, as one word."""
+
+        def made(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            text = f"cvt.rn.{kind}x2.f32 $0, $2, $1;"
+            return _assembly(builder, _I32, text, "=r,f,f", list(args), effects=False)
+
+        return signature(types.uint32, types.float32, types.float32), made
+
+    return pack
+
+
+def _tile_product(kind: str) -> Any:
+    real, tuple_of = types.float32, types.UniTuple(types.float32, 4)
+    arguments = (types.uint32,) * 6 + (real,) * 4
+
+    @intrinsic
+    def product(
+        typingctx: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, s: Any, t: Any, u: Any,
+        v: Any,
+    ) -> Any:  # fmt: skip
+        """Return the product of two tiles of 16-bit numbers plus a third tile."""
+
+        def made(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            text = (
+                f"mma.sync.aligned.m16n8k16.row.col.f32.{kind}.{kind}.f32 {{$0,$1,$2,$3}}, "
+                "{$4,$5,$6,$7}, {$8,$9}, {$10,$11,$12,$13};"
+            )
+            result = ir.LiteralStructType([ir.FloatType()] * 4)
+            constraints = ",".join(["=f"] * 4 + ["r"] * 6 + ["f"] * 4)
+            found = _assembly(builder, result, text, constraints, list(args), effects=False)
+            parts = [builder.extract_value(found, k) for k in range(4)]
+            return context.make_tuple(builder, sig.return_type, parts)
+
+        return signature(tuple_of, *arguments), made
+
+    return product
+
+
+pack_bfloat16, pack_float16 = _packing("bf16"), _packing("f16")
+tiles_bfloat16, tiles_float16 = _tile_product("bf16"), _tile_product("f16")

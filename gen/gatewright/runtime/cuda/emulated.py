@@ -1,0 +1,196 @@
+"""The words of generated CUDA files for the emulator: Python and NumPy on one thread at a time.
+
+Why NumPy's functions and not those of `math`: `math.exp` raises OverflowError where a device gives
+an infinity, and all of `math` turns float32 into float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any, TypeVar
+
+import numpy as np
+
+from gatewright.runtime.cuda import halves
+from gatewright.runtime.cuda.emulator import WARP, Meeting, Patience, machine
+from gatewright.runtime.cuda.emulator_memory import EmulationError, Pointer, Shared
+from gatewright.runtime.cuda.products import flat, outer, product, product_transposed
+from gatewright.runtime.engine import PlainEngine
+
+__all__ = [
+    "all_rows",
+    "cos",
+    "device",
+    "driver",
+    "engine",
+    "exp",
+    "far_four",
+    "flat",
+    "group_number",
+    "local_array",
+    "log",
+    "log1p",
+    "member_number",
+    "multiply_tiles",
+    "outer",
+    "packed",
+    "product",
+    "product_transposed",
+    "put_four",
+    "put_one",
+    "release",
+    "rows",
+    "shared_four",
+    "shared_memory",
+    "shared_words",
+    "shuffle_xor",
+    "sin",
+    "sqrt",
+    "syncthreads",
+    "tanh",
+    "this_row",
+    "this_unit",
+    "thread_number",
+    "units",
+    "wait_for",
+    "whole",
+    "word",
+]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Paused = Generator[Any, Any, Any]
+
+engine = PlainEngine()
+word = np.uint32
+cos, exp, log, log1p, sin, sqrt, tanh = np.cos, np.exp, np.log, np.log1p, np.sin, np.sqrt, np.tanh
+
+
+def device(function: Function) -> Function:
+    """Return the function as it is."""
+    return function
+
+
+driver = rows = units = whole = device
+
+
+def thread_number() -> int:
+    """Return the number of this thread in its block."""
+    return machine().actor.thread
+
+
+def member_number() -> int:
+    """Return the number of this block among those that share its rows."""
+    return machine().actor.block % machine().grid[0]
+
+
+def group_number() -> int:
+    """Return the number of the group of blocks that share rows."""
+    return machine().actor.block // machine().grid[0]
+
+
+def this_row() -> int:
+    """Return the row of this thread."""
+    running = machine()
+    block, thread = running.actor.block, running.actor.thread
+    return block % running.grid[0] * running.block[1] + thread // running.block[0]
+
+
+def all_rows() -> int:
+    """Return how many rows the grid has threads for."""
+    return machine().grid[0] * machine().block[1]
+
+
+def this_unit() -> int:
+    """Return the unit of this thread."""
+    running = machine()
+    block, thread = running.actor.block, running.actor.thread
+    return block // running.grid[0] * running.block[0] + thread % running.block[0]
+
+
+def local_array(length: int, kind: Any) -> Any:
+    """Return an array of this thread's own, in registers; NaN until it is written."""
+    empty = np.empty(length, kind)
+    empty.fill(np.nan if empty.dtype.kind == "f" else 0xDEAD)
+    return empty
+
+
+def shared_memory(kind: Any) -> Shared:
+    """Return the shared memory of this block as an array."""
+    running = machine()
+    return Shared(running.shared[running.actor.block], kind)
+
+
+def shared_four(array: Shared, index: int) -> tuple[Any, ...]:
+    """Return four numbers of shared memory from a multiple of four on."""
+    return tuple(array.several(index, 4))
+
+
+def far_four(array: Pointer, index: int) -> tuple[Any, ...]:
+    """Return four numbers of an array from a multiple of four on."""
+    return tuple(array.several(index, 4))
+
+
+def put_one(array: Shared, index: int, value: Any) -> None:
+    """Write a number to shared memory."""
+    array[index] = value
+
+
+def put_four(array: Shared, index: int, *values: Any) -> None:
+    """Write four numbers to shared memory from a multiple of four on."""
+    if index % 4:
+        raise EmulationError(f"{machine().actor}: four numbers at {index} are not aligned")
+    for k, value in enumerate(values):
+        array[index + k] = value
+
+
+def shared_words() -> Shared:
+    """Return the shared memory of this block as words of 32 bits."""
+    return shared_memory(np.uint32)
+
+
+def packed(half: int, low: Any, high: Any) -> Any:
+    """Return two numbers, rounded to 16 bits each, as one word."""
+    return halves.pack(half, low, high)
+
+
+def multiply_tiles(half: int, *operands: Any, site: str) -> Paused:
+    """Return the product of a tile [16, 16] and one [16, 8], of two halves each, plus a third.
+
+    Six words and four sums of each thread, laid out as the instruction `mma.m16n8k16` wants them.
+    """
+
+    def product(values: list[Any]) -> list[Any]:
+        return halves.product_of_tiles(half, values)
+
+    answer = yield Meeting(site, True, operands, product)
+    return answer
+
+
+def syncthreads(*, site: str) -> Paused:
+    """Wait for all threads of the block."""
+    yield Meeting(site)
+
+
+def release(counter: Pointer, index: int) -> None:
+    """Add one to a counter, after all that the block did before its last `syncthreads`."""
+    running = machine()
+    address = counter.base + int(index) * counter.size
+    told = running.told.get(address, [0] * running.blocks)
+    running.told[address] = list(map(max, told, running.actor.published()))
+    counter.flat[index] += 1
+
+
+def wait_for(counter: Pointer, index: int, value: int, *, site: str) -> Paused:
+    """Wait until a counter has reached a value; see all that was done before it was raised."""
+    yield Patience(site, counter, int(index), int(value))
+
+
+def shuffle_xor(value: Any, mask: int, *, site: str) -> Paused:
+    """Return the value of the lane whose number differs from this one's in the bits of `mask`."""
+
+    def exchanged(values: list[Any]) -> list[Any]:
+        return [values[lane ^ mask] for lane in range(len(values))]
+
+    assert mask < WARP
+    answer = yield Meeting(f"{site}, mask {mask}", True, value, exchanged)
+    return answer

@@ -1,0 +1,181 @@
+"""Arrays -> what emulated kernels see of them: pointers that check bounds, alignment and races.
+
+Every access is held against the last ones to the same place. Two accesses, one of them a write, of
+different threads are in order only if a barrier stands between them: within a block a
+`syncthreads`, between blocks what one released and the other acquired. Time is counted per block,
+in `syncthreads`; `seen` of a block says up to which time of every other block it has acquired.
+
+Why races are looked for and not only wrong numbers: a missing barrier gives a wrong number under
+few schedules, and a race under every one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+WORD = 4
+# The longest vector that a thread moves at once, in bytes.
+VECTOR = 16
+
+
+class EmulationError(AssertionError):
+    """A kernel did what it must not do; the message says what and which thread."""
+
+
+class Actor:
+    """Who accesses memory: the block and thread that run now, and what the block has seen."""
+
+    def __init__(self, blocks: int) -> None:
+        self.block = 0
+        self.thread = 0
+        self.times = [1] * blocks
+        self.seen = [[0] * blocks for _ in range(blocks)]
+        self.acquired = [[0] * blocks for _ in range(blocks)]
+
+    def __str__(self) -> str:
+        return f"block {self.block} thread {self.thread}"
+
+    def synchronised(self, block: int) -> None:
+        """Count a `syncthreads` of a block: all of it now knows what its threads acquired."""
+        self.times[block] += 1
+        self.seen[block] = list(map(max, self.seen[block], self.acquired[block]))
+
+    def published(self) -> list[int]:
+        """Return what a release of the current block tells: all before its last `syncthreads`."""
+        told = list(self.seen[self.block])
+        told[self.block] = self.times[self.block] - 1
+        return told
+
+    def acquire(self, told: list[int]) -> None:
+        """Note what the current block learned; its threads know it after their `syncthreads`."""
+        at = self.block
+        self.acquired[at] = list(map(max, self.acquired[at], told))
+
+
+class Accesses:
+    """The last write and the reads since, of every place."""
+
+    def __init__(self, actor: Actor) -> None:
+        self.actor = actor
+        self.writes: dict[Any, tuple[int, int, int]] = {}
+        self.reads: dict[Any, dict[int, tuple[int, int]]] = {}
+
+    def read(self, place: Any, what: str) -> None:
+        """Note a read. Raises EmulationError if nothing orders it after the last write."""
+        actor = self.actor
+        write = self.writes.get(place)
+        if write is not None and not self._ordered(*write):
+            raise EmulationError(f"race: {actor} reads {what} that block {write[0]} wrote")
+        reads = self.reads.setdefault(place, {})
+        time = actor.times[actor.block]
+        known = reads.get(actor.block)
+        several = known is not None and known[0] == time and known[1] != actor.thread
+        reads[actor.block] = (time, -1 if several else actor.thread)
+
+    def write(self, place: Any, what: str) -> None:
+        """Note a write. Raises EmulationError if nothing orders it after earlier accesses."""
+        actor = self.actor
+        write = self.writes.get(place)
+        if write is not None and not self._ordered(*write):
+            raise EmulationError(f"race: {actor} writes {what} that block {write[0]} wrote")
+        for block, (time, thread) in self.reads.pop(place, {}).items():
+            if not self._ordered(block, time, thread):
+                raise EmulationError(f"race: {actor} writes {what} that block {block} reads")
+        self.writes[place] = (actor.block, actor.times[actor.block], actor.thread)
+
+    def _ordered(self, block: int, time: int, thread: int) -> bool:
+        actor = self.actor
+        if block == actor.block:
+            return thread == actor.thread or time < actor.times[block]
+        return time <= actor.seen[actor.block][block]
+
+
+class Pointer:
+    """A pointer to an array in global memory: rows of `width` elements, `pitch` apart."""
+
+    def __init__(self, flat: Array, name: str, width: int, pitch: int, known: Accesses) -> None:
+        self.flat = flat
+        self.name = name
+        self.width = width
+        self.pitch = pitch
+        self.known = known
+        self.base = flat.ctypes.data
+        self.size = flat.itemsize
+
+    def __getitem__(self, index: int) -> Any:
+        place = self._place(index)
+        self.known.read(place, f"{self.name}[{index}]")
+        return self.flat[index]
+
+    def __setitem__(self, index: int, value: Any) -> None:
+        place = self._place(index)
+        self.known.write(place, f"{self.name}[{index}]")
+        self.flat[index] = value
+
+    def _place(self, index: int) -> int:
+        if not isinstance(index, int | np.integer):
+            raise EmulationError(f"{self.name}[{index!r}] is indexed with no whole number")
+        if not 0 <= index < len(self.flat) or index % self.pitch >= self.width:
+            raise EmulationError(f"{self.known.actor} leaves {self.name} with index {index}")
+        return self.base + int(index) * self.size
+
+    def several(self, index: int, count: int) -> list[Any]:
+        """Return `count` elements, as one aligned load does."""
+        if (self.base + int(index) * self.size) % min(VECTOR, count * self.size):
+            raise EmulationError(f"{self.known.actor}: {self.name}[{index}] is not aligned")
+        return [self[int(index) + k] for k in range(count)]
+
+
+class Shared:
+    """The shared memory of a block as an array; what nobody wrote must not be read."""
+
+    def __init__(self, memory: SharedMemory, dtype: Any) -> None:
+        self.memory = memory
+        self.dtype = np.dtype(dtype)
+        whole = len(memory.bytes) // self.dtype.itemsize * self.dtype.itemsize
+        self.values = memory.bytes[:whole].view(self.dtype)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, index: int) -> Any:
+        self.memory.touch(int(index), self.dtype.itemsize, 1, write=False)
+        return self.values[index]
+
+    def __setitem__(self, index: int, value: Any) -> None:
+        self.memory.touch(int(index), self.dtype.itemsize, 1, write=True)
+        self.values[index] = value
+
+    def several(self, index: int, count: int) -> list[Any]:
+        """Return `count` elements, as one aligned load does."""
+        self.memory.touch(int(index), self.dtype.itemsize, count, write=False)
+        return list(self.values[int(index) : int(index) + count])
+
+
+class SharedMemory:
+    """The bytes of shared memory of one block."""
+
+    def __init__(self, size: int, known: Accesses, block: int) -> None:
+        self.bytes = np.zeros(size, np.uint8)
+        self.written = np.zeros(size, bool)
+        self.known = known
+        self.block = block
+
+    def touch(self, index: int, size: int, count: int, write: bool) -> None:
+        """Note an aligned access. Raises EmulationError outside, if unaligned, or at a race."""
+        first, length = index * size, size * count
+        where = f"shared memory at byte {first}"
+        if index < 0 or first + length > len(self.bytes):
+            raise EmulationError(f"{self.known.actor} leaves {where}")
+        if first % min(VECTOR, length):
+            raise EmulationError(f"{self.known.actor}: {where} is not aligned to {length}")
+        if write:
+            self.written[first : first + length] = True
+        elif not self.written[first : first + length].all():
+            raise EmulationError(f"{self.known.actor} reads {where} before anything is written")
+        for word in range(first // WORD, (first + length - 1) // WORD + 1):
+            (self.known.write if write else self.known.read)((self.block, word), where)

@@ -1,0 +1,109 @@
+"""Module, device -> its `steps` as the planner wants them: one by one, or as one kernel.
+
+What stands here takes the place of a generated driver, `steps` or `steps_vjp`, and is called as it
+is, with the number of steps and arrays.
+
+Why in the place of a driver: everything around the steps, products over all of them among it, is
+the same for both tiers.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from gatewright.runtime.cuda.devices import Code, Device, Launch, Launched
+from gatewright.runtime.cuda.kernel import Kernel
+from gatewright.runtime.cuda.launch import pitches_of, require_strides
+from gatewright.runtime.cuda.planner import Numbers, Shape, StepsPlan, plan
+from gatewright.runtime.cuda.realms import sized
+from gatewright.runtime.cuda.sizes import HALVES
+from gatewright.runtime.layout import Layout
+from gatewright.runtime.load import Module
+from gatewright.runtime.validate import ArgumentError
+
+_ITEMSIZE = {"float32": 4, "float64": 8}
+_KINDS = {"forward": "steps", "backward": "steps_vjp"}
+
+
+class Steps:
+    """The steps of one direction on a device; `tier` allows only that one.
+
+    With `half`, the kernel of all steps multiplies numbers of 16 bits: `bfloat16` or `float16`.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        module: Module,
+        device: Device,
+        direction: str,
+        tier: int | None = None,
+        half: str = "",
+    ) -> None:
+        self.text, self.device, self.direction, self.tier = text, device, direction, tier
+        self.layout: Layout = module.layout
+        self.dtype = module.dtype
+        self.one_by_one: Callable[..., None] = module.routine(_KINDS[direction])
+        self.names = tuple(inspect.signature(self.one_by_one).parameters)[1:]
+        self.kernel: Kernel | None = vars(module.namespace).get(f"{_KINDS[direction]}_whole")
+        self.planner = plan
+        if half and self.dtype != "float32":
+            raise ArgumentError(f"`{half}` is multiplied with states of float32 only")
+        self.numbers = Numbers(2 if half else _ITEMSIZE[self.dtype], HALVES[half])
+        self.pitches = pitches_of(self.layout, direction == "backward")
+        self._launches = lru_cache(16)(self._prepared)
+
+    def plan(self, H: int, B: int) -> StepsPlan:
+        """Return how steps of B rows of H units are run."""
+        needs = self.layout.wholes.get(self.direction, {})
+        return self.planner(needs, H, B, self.numbers, self.device.limits, self.tier)
+
+    def code(self, sizes: Mapping[str, int]) -> Code:
+        """Return the kernel of all steps for the sizes of a shape."""
+        assert self.kernel is not None
+        return Code(
+            sized(self.text, sizes), self.dtype, self.kernel, self.kernel.passed(self.layout)
+        )
+
+    def __call__(self, T: int, *arrays: Any) -> None:
+        """Run T steps."""
+        given = dict(zip(self.names, arrays, strict=True))
+        state = next(iter(self.layout.states))
+        B, H = given[state if state in given else f"d_{state}"].shape[1:]
+        planned = self.plan(H, B)
+        if planned.shape is None:
+            self.one_by_one(T, *arrays)
+        else:
+            self._whole(T, B, H, given, planned.shape)
+
+    def _whole(self, T: int, B: int, H: int, given: dict[str, Any], shape: Shape) -> None:
+        assert self.kernel is not None
+        launch = self._launches(tuple(shape.sizes.items()), shape.shared)
+        given |= {"T": T, "B": B, "counters": self.device.zeros(shape.groups)}
+        arguments = [given[name] for name in self.kernel.names]
+        for name, value in zip(self.kernel.names, arguments, strict=True):
+            if len(getattr(value, "shape", ())) == 3:
+                require_strides(name, value, self.pitches.get(name, 1) * H, self.kernel.name)
+        blocks = shape.sizes["BLOCKS"]
+        meets = self.layout.wholes[self.direction]["meetings"] > 0
+        form = Launch(
+            (blocks, shape.groups), (shape.threads, 1), shape.shared, meets and blocks > 1
+        )
+        launch(form, arguments)
+
+    def _prepared(self, sizes: tuple[tuple[str, int], ...], shared: int) -> Launched:
+        numbers = dict(sizes)
+        return self.device.prepared(self.code(numbers), shared, numbers["THREADS"])
+
+
+def with_steps(
+    text: str, module: Module, device: Device, tier: int | None = None, half: str = ""
+) -> dict[str, Steps]:
+    """Put Steps in the places of a module's drivers; return them by direction."""
+    found = {each: Steps(text, module, device, each, tier, half) for each in _KINDS}
+    for direction, steps in found.items():
+        vars(module.namespace)[_KINDS[direction]] = steps
+    return found

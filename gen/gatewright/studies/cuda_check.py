@@ -1,0 +1,225 @@
+"""Cells, device -> Findings: the kernels on a device against the float64 reference.
+
+Every cell runs forward and backward in every mode: steps one by one or as one kernel, in double,
+single and half precision. What falls back to another tier is said, with the planner's reason.
+
+Why three runs of each: at the second, steps that run one by one are recorded as a graph, and the
+third replays it; what is compared is the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from gatewright.loaded import LoadedCell
+from gatewright.runtime.cuda.devices import Code, Device
+from gatewright.runtime.cuda.graphs import Graphs
+from gatewright.runtime.cuda.launch import bound
+from gatewright.runtime.cuda.report import step_codes
+from gatewright.runtime.cuda.sequences import Sequences
+from gatewright.runtime.cuda.steps import with_steps
+
+RUNS = 3
+
+
+@dataclass(frozen=True)
+class Mode:
+    """One way to run a cell, and the error relative to the largest number that it may have."""
+
+    name: str
+    dtype: str
+    tier: int
+    half: str
+    tolerance: float
+
+
+MODES = (
+    Mode("float64, steps", "float64", 1, "", 1e-12),
+    Mode("float32, steps", "float32", 1, "", 2e-5),
+    Mode("float32, one kernel", "float32", 2, "", 2e-5),
+    Mode("float16, one kernel", "float32", 2, "float16", 2.0**-8),
+    Mode("bfloat16, one kernel", "float32", 2, "bfloat16", 2.0**-5),
+)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Time steps, rows, units and inputs."""
+
+    T: int
+    B: int
+    H: int
+    I: int  # noqa: E741
+
+    def __str__(self) -> str:
+        return f"T={self.T} B={self.B} H={self.H} I={self.I}"
+
+
+# One block holds all of U; blocks meet; more rows than a block owns; sizes that nothing divides.
+CHECKED = (Sizes(9, 5, 64, 33), Sizes(5, 16, 512, 64), Sizes(3, 70, 256, 32), Sizes(4, 3, 37, 5))
+QUICK = (Sizes(3, 5, 64, 5),)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One cell in one mode: the worst error and where it is, `pass`, `fail` or `tier 1`."""
+
+    cell: str
+    mode: str
+    sizes: Sizes
+    verdict: str
+    error: float | None
+    where: str
+    tolerance: float
+    plans: dict[str, str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what a JSON file says of it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Arguments of a sequence in float64, by name."""
+
+    parameters: dict[str, Any]
+    inputs: dict[str, Any]
+    state: dict[str, Any]
+    ct_y: Any
+    ct_state: dict[str, Any]
+
+
+def problem(cell: LoadedCell, sizes: Sizes) -> Problem:
+    """Return arguments that are the same on every machine."""
+    rng = np.random.default_rng([sizes.T, sizes.B, sizes.H, sizes.I])
+    known = {"hidden": sizes.H, "input": sizes.I}
+    inputs = {
+        each.name: rng.standard_normal((sizes.T, sizes.B, *(known[dim] for dim in each.dims)))
+        for each in cell.cell.inputs
+    }
+
+    def states() -> dict[str, Any]:
+        return {
+            each.name: rng.standard_normal((sizes.B, *(known[dim] for dim in each.dims)))
+            for each in cell.cell.states
+        }
+
+    parameters = cell.init(hidden=sizes.H, input=sizes.I, dtype="float64")
+    return Problem(
+        parameters, inputs, states(), rng.standard_normal((sizes.T, sizes.B, sizes.H)), states()
+    )
+
+
+def findings(
+    cells: Iterable[LoadedCell],
+    sizes: Sequence[Sizes],
+    device: Device,
+    graphs: Graphs | None = None,
+    modes: Sequence[Mode] = MODES,
+) -> Iterator[Finding]:
+    """Yield what was found for every cell, size and mode."""
+    for cell in cells:
+        for each in sizes:
+            given = problem(cell, each)
+            wanted = _reference(cell, given)
+            for mode in modes:
+                yield found(cell, each, mode, given, wanted, device, graphs)
+
+
+def found(
+    cell: LoadedCell,
+    sizes: Sizes,
+    mode: Mode,
+    given: Problem,
+    wanted: dict[str, Any],
+    device: Device,
+    graphs: Graphs | None = None,
+) -> Finding:
+    """Return how far a cell in one mode is from what is wanted; an exception is a failure."""
+    plans: dict[str, str] = {}
+
+    def finding(verdict: str, error: float | None, where: str) -> Finding:
+        name = cell.cell.identifier
+        return Finding(name, mode.name, sizes, verdict, error, where, mode.tolerance, plans)
+
+    try:
+        own = Sequences(
+            cell.source("cuda"), mode.dtype, device, tier=None if mode.tier == 2 else 1,
+            graphs=graphs, half=mode.half,
+        )  # fmt: skip
+        chosen = own.plans(sizes.H, sizes.B)
+        plans |= {direction: str(plan) for direction, plan in chosen.items()}
+        if any(plan.tier < mode.tier for plan in chosen.values()):
+            return finding("tier 1", None, "")
+        got = solved(own, given, device, mode.dtype)
+    except Exception as error:  # one kernel that fails must not hide the others
+        return finding("fail", None, f"{type(error).__name__}: {error}".splitlines()[0])
+    worst, where = max((_error(wanted[name], got[name]), name) for name in wanted)
+    return finding("pass" if worst <= mode.tolerance else "fail", worst, where)
+
+
+def solved(own: Sequences, given: Problem, device: Device, dtype: str) -> dict[str, Any]:
+    """Run a sequence and its reverse several times; return all results of the last, by name."""
+
+    def there(arrays: dict[str, Any]) -> dict[str, Any]:
+        return {name: device.array(array.astype(dtype)) for name, array in arrays.items()}
+
+    parameters, inputs, state = there(given.parameters), there(given.inputs), there(given.state)
+    ct_y, ct_state = device.array(given.ct_y.astype(dtype)), there(given.ct_state)
+    named: dict[str, Any] = {}
+    for _ in range(RUNS):
+        run = own.forward(parameters, inputs, state)
+        gradients = own.backward(run, parameters, ct_y, ct_state)
+        named = {"y": run.y}
+        for prefix, arrays in (
+            ("", run.state),
+            ("d_", gradients.inputs),
+            ("d_", gradients.state),
+            ("d_", gradients.parameters),
+        ):
+            named.update((f"{prefix}{name}", array) for name, array in arrays.items())
+    return {name: device.host(array) for name, array in named.items()}
+
+
+def codes(
+    cells: Iterable[LoadedCell],
+    sizes: Sequence[Sizes],
+    device: Device,
+    modes: Sequence[Mode] = MODES,
+) -> Iterator[tuple[Code, int | None]]:
+    """Yield every kernel that a check of these would launch, with the most threads of a block."""
+    seen: set[Code] = set()
+    for cell in cells:
+        text = cell.source("cuda")
+        for mode in modes:
+            if mode.tier == 1:
+                yield from ((code, None) for code in step_codes(text, mode.dtype))
+                continue
+            module = bound(text, mode.dtype, device)
+            for steps in with_steps(text, module, device, half=mode.half).values():
+                for each in sizes:
+                    shape = steps.plan(each.H, each.B).shape
+                    if shape and (code := steps.code(shape.sizes)) not in seen:
+                        seen.add(code)
+                        yield code, shape.threads
+
+
+def _reference(cell: LoadedCell, given: Problem) -> dict[str, Any]:
+    kernels = cell.compile("reference", "float64")
+    run = kernels.forward(given.parameters, given.inputs, given.state)
+    gradients = kernels.backward(run, given.ct_y, given.ct_state)
+    x = gradients.x if isinstance(gradients.x, dict) else dict.fromkeys(given.inputs, gradients.x)
+    groups = (("", run.state), ("d_", x), ("d_", gradients.state), ("d_", gradients.parameters))
+    named = {f"{prefix}{n}": array for prefix, arrays in groups for n, array in arrays.items()}
+    return {"y": run.y, **named}
+
+
+def _error(wanted: Any, got: Any) -> float:
+    """Return the largest difference relative to the largest number; infinite if it is not one."""
+    scale = float(np.abs(wanted).max(initial=0)) or 1.0
+    error = float(np.abs(wanted - got).max(initial=0)) / scale
+    return error if np.isfinite(error) else float("inf")

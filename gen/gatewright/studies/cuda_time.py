@@ -1,0 +1,208 @@
+"""Cells, device -> times: our kernels beside cuDNN, an eager loop and torch.compile on one GPU.
+
+Each row says who ran what, in milliseconds, forward and forward with backward. Whoever fails says
+why in its row, and the others go on.
+
+Why medians of events on the stream: the processor is far ahead of the GPU, and what counts is when
+work is done, not when it was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from statistics import median
+from typing import Any, Protocol
+
+from gatewright.loaded import LoadedCell, load
+from gatewright.runtime.cuda.devices import Device
+from gatewright.runtime.cuda.graphs import Graphs
+from gatewright.runtime.cuda.sequences import Sequences
+from gatewright.runtime.cuda.tensors import dtype_of, torch
+from gatewright.studies.cuda_check import MODES, Mode, Sizes, problem
+
+TIMED = (
+    ("lstm", Sizes(1024, 16, 768, 768)),
+    ("gru_reset_after", Sizes(1024, 16, 768, 768)),
+    ("gru", Sizes(1024, 16, 768, 768)),
+    ("lstm", Sizes(256, 64, 1024, 1024)),
+    ("elman", Sizes(512, 16, 64, 64)),
+    ("indrnn", Sizes(512, 64, 512, 512)),
+)
+PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
+# cuDNN's layers that compute what a cell of ours does.
+LAYERS = {"lstm": "LSTM", "gru_reset_after": "GRU", "elman": "RNN"}
+# A loop of so many steps is compiled as one piece: more take minutes.
+COMPILED_STEPS = 16
+_WARM, _REPEATS = 5, 20
+
+
+class Clock(Protocol):
+    """Something that says how long work takes on a device."""
+
+    def milliseconds(self, run: Callable[[], None]) -> float | None:
+        """Return how long a run takes, None where that means nothing."""
+
+
+class EventClock:
+    """CUDA events on the current stream: the median of some runs after some others."""
+
+    def milliseconds(self, run: Callable[[], None]) -> float | None:
+        """Return the median time of a run."""
+        cuda = torch().cuda
+        for _ in range(_WARM):
+            run()
+        found = []
+        for _ in range(_REPEATS):
+            begin, end = cuda.Event(enable_timing=True), cuda.Event(enable_timing=True)
+            begin.record()
+            run()
+            end.record()
+            end.synchronize()
+            found.append(begin.elapsed_time(end))
+        return float(median(found))
+
+
+class NoClock:
+    """Runs once and tells no time: what an emulator takes says nothing."""
+
+    def milliseconds(self, run: Callable[[], None]) -> float | None:
+        """Run, and return None."""
+        run()
+        return None
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One row: who ran which cell; `why` is empty unless it failed, or says what differs."""
+
+    cell: str
+    sizes: Sizes
+    who: str
+    forward: float | None
+    both: float | None
+    why: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what a JSON file says of it."""
+        return asdict(self)
+
+
+Pair = tuple[Callable[[], None], Callable[[], None]]
+
+
+def timings(
+    device: Device,
+    place: str,
+    clock: Clock,
+    graphs: Graphs | None,
+    points: Sequence[tuple[str, Sizes]] = TIMED,
+) -> Iterator[Timing]:
+    """Yield the times of everybody at every point; `place` is PyTorch's name of the device."""
+    for name, sizes in points:
+        cell = load(name)
+        for mode in MODES:
+            make = partial(_ours, cell, sizes, mode, device, graphs)
+            yield _timed(name, sizes, f"gatewright, {mode.name}", clock, make)
+        for precision in PRECISIONS if name in LAYERS else ():
+            make = partial(_layer, name, sizes, precision, place)
+            yield _timed(name, sizes, f"torch.nn.{LAYERS[name]}, {precision}", clock, make)
+        make = partial(_eager, cell, sizes, place, False)
+        yield _timed(name, sizes, "eager loop, float32", clock, make)
+        short = Sizes(min(sizes.T, COMPILED_STEPS), sizes.B, sizes.H, sizes.I)
+        make = partial(_eager, cell, short, place, True)
+        yield _timed(name, short, "torch.compile, float32", clock, make)
+
+
+def _timed(cell: str, sizes: Sizes, who: str, clock: Clock, make: Callable[[], Pair]) -> Timing:
+    try:
+        forward, both = make()
+        return Timing(cell, sizes, who, clock.milliseconds(forward), clock.milliseconds(both))
+    except Exception as error:  # a peer that cannot run is a row, not the end
+        why = f"{type(error).__name__}: {error}".splitlines()[0]
+        return Timing(cell, sizes, who, None, None, why)
+
+
+def _ours(
+    cell: LoadedCell, sizes: Sizes, mode: Mode, device: Device, graphs: Graphs | None
+) -> Pair:
+    tier = None if mode.tier == 2 else 1
+    own = Sequences(
+        cell.source("cuda"), mode.dtype, device, tier=tier, graphs=graphs, half=mode.half
+    )
+    plans = own.plans(sizes.H, sizes.B)
+    if fallen := [str(plan) for plan in plans.values() if plan.tier < mode.tier]:
+        raise RuntimeError(fallen[0])
+    given = problem(cell, sizes)
+
+    def there(arrays: dict[str, Any]) -> dict[str, Any]:
+        return {name: device.array(array.astype(mode.dtype)) for name, array in arrays.items()}
+
+    parameters, inputs, state = there(given.parameters), there(given.inputs), there(given.state)
+    ct_y, ct_state = device.array(given.ct_y.astype(mode.dtype)), there(given.ct_state)
+
+    def both() -> None:
+        own.backward(own.forward(parameters, inputs, state), parameters, ct_y, ct_state)
+
+    return lambda: _ignored(own.forward(parameters, inputs, state, keep=False)), both
+
+
+def _layer(name: str, sizes: Sizes, precision: str, place: str) -> Pair:
+    """Return runs of cuDNN's layer; tf32 is float32 with products of tf32."""
+    library = torch()
+    dtype = dtype_of("float32" if precision == "tf32" else precision)
+    layer = getattr(library.nn, LAYERS[name])(sizes.I, sizes.H, device=place, dtype=dtype)
+    x = library.randn(sizes.T, sizes.B, sizes.I, device=place, dtype=dtype, requires_grad=True)
+    ct = library.randn(sizes.T, sizes.B, sizes.H, device=place, dtype=dtype)
+
+    def forward() -> None:
+        with library.no_grad(), _Tf32(precision == "tf32"):
+            layer(x)
+
+    def both() -> None:
+        with _Tf32(precision == "tf32"):
+            layer(x)[0].backward(ct)
+
+    return forward, both
+
+
+def _eager(cell: LoadedCell, sizes: Sizes, place: str, compiled: bool) -> Pair:
+    from gatewright.bridges.torch.eager import EagerSequence
+
+    library = torch()
+    given = problem(cell, sizes)
+    arrays = (*given.inputs.values(), *given.state.values(), *given.parameters.values())
+    tensors = [
+        library.from_numpy(array.astype("float32")).to(place).requires_grad_() for array in arrays
+    ]
+    sequence: Any = EagerSequence(cell)
+    run = library.compile(sequence) if compiled else sequence
+    ct = library.from_numpy(given.ct_y.astype("float32")).to(place)
+
+    def forward() -> None:
+        with library.no_grad():
+            run(tensors)
+
+    return forward, lambda: _ignored(run(tensors)[0].backward(ct))
+
+
+class _Tf32:
+    """Sets whether PyTorch multiplies float32 as tf32, and sets it back."""
+
+    def __init__(self, allowed: bool) -> None:
+        self.allowed = allowed
+        self.switches = (torch().backends.cuda.matmul, torch().backends.cudnn)
+        self.before = [switch.allow_tf32 for switch in self.switches]
+
+    def __enter__(self) -> None:
+        for switch in self.switches:
+            switch.allow_tf32 = self.allowed
+
+    def __exit__(self, *error: object) -> None:
+        for switch, before in zip(self.switches, self.before, strict=True):
+            switch.allow_tf32 = before
+
+
+def _ignored(result: object) -> None:
+    """Drop a result: its memory is given back before the next run."""

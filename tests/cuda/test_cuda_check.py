@@ -1,0 +1,249 @@
+"""The check of a GPU: all of its host code, with emulated kernels and a clock of ours."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+from tests.cuda.test_cuda_launch import FakeLibrary
+
+from gatewright.cli.app import run
+from gatewright.loaded import load
+from gatewright.runtime.cuda import cubins, gpu
+from gatewright.runtime.cuda.availability import CudaUnavailableError
+from gatewright.runtime.cuda.compiler import why_not_compiled
+from gatewright.runtime.cuda.devices import EmulatedDevice, Limits
+from gatewright.runtime.cuda.libcuda import Driver
+from gatewright.studies import cuda_check, cuda_run, cuda_time
+from gatewright.studies.cuda_check import MODES, Mode, Sizes, codes, findings
+from gatewright.studies.cuda_sanitizer import sanitized
+from gatewright.studies.cuda_time import timings
+
+SMALL = Sizes(2, 3, 32, 3)
+H100 = Limits(128, 32, 8, 132, 227 * 1024)
+compiles = pytest.mark.skipif(bool(why_not_compiled()), reason=why_not_compiled() or "-")
+
+
+class Recorder:
+    """Stands for CUDA graphs: records without running, and runs at every replay."""
+
+    def recorded(self, launches: Callable[[], None]) -> Callable[[], None]:
+        return launches
+
+
+@pytest.fixture
+def emulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWRIGHT_CUDA", "emulate")
+
+
+@pytest.mark.parametrize("name", ["gru", "janet", "indrnn", "fast_grnn"])
+def test_every_mode_of_a_cell_passes(name: str) -> None:
+    device = EmulatedDevice(tensors=True)
+    found = list(findings([load(name)], [SMALL], device, Recorder()))
+    assert [each.mode for each in found] == [mode.name for mode in MODES]
+    assert {each.verdict for each in found} == {"pass"}, found
+    for each in found:
+        assert each.error is not None
+        assert set(each.plans) == {"forward", "backward"}
+
+
+def test_what_one_kernel_cannot_do_is_said() -> None:
+    device = EmulatedDevice(tensors=True)
+    found = list(findings([load("elman")], [Sizes(2, 2, 5, 3)], device))
+    assert [each.verdict for each in found] == ["pass", "pass", "tier 1", "tier 1", "tier 1"]
+    assert "H = 5 is not a multiple of 4" in found[2].plans["forward"]
+    assert "H = 5 is not a multiple of 32" in found[3].plans["backward"]
+
+
+def test_a_wrong_kernel_and_one_that_does_not_run_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    own, device = load("gru"), EmulatedDevice(tensors=True)
+    text = own.source("cuda")
+
+    def verdicts(changed: str) -> set[str]:
+        assert changed != text
+        monkeypatch.setattr(type(own), "source", lambda self, target: changed)
+        return {each.verdict for each in findings([own], [SMALL], device, modes=MODES[:3])}
+
+    assert verdicts(text.replace("d_h_next * (n - h)", "d_h_next * (n + h)")) == {"fail"}
+    assert verdicts(text.replace("at_3 = row * (3", "at_3 = row * (4")) == {"fail"}
+
+
+def test_a_tolerance_is_kept_to() -> None:
+    strict = Mode("strict", "float32", 1, "", 1e-12)
+    (found,) = findings([load("elman")], [SMALL], EmulatedDevice(tensors=True), modes=[strict])
+    assert found.verdict == "fail"
+    assert found.error is not None
+    assert 1e-12 < found.error < 1e-5
+
+
+def test_everybody_is_timed_and_who_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Clock:
+        ran = 0
+
+        def milliseconds(self, run: Callable[[], None]) -> float | None:
+            run()
+            self.ran += 1
+            return float(self.ran)
+
+    def no_compiler(*arguments: Any, **options: Any) -> Any:
+        raise RuntimeError("no compiler\nmore of it")
+
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch, "compile", no_compiler)
+    device = EmulatedDevice(tensors=True)
+    rows = list(timings(device, "cpu", Clock(), None, [("lstm", SMALL)]))
+    assert [row.who for row in rows] == [
+        *(f"gatewright, {mode.name}" for mode in MODES),
+        *(f"torch.nn.LSTM, {each}" for each in cuda_time.PRECISIONS),
+        "eager loop, float32",
+        "torch.compile, float32",
+    ]
+    for row in rows[:-1]:
+        assert row.why == ""
+        assert row.forward is not None
+        assert row.both == row.forward + 1
+    assert (rows[-1].why, rows[-1].forward) == ("RuntimeError: no compiler", None)
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
+def test_a_mode_that_falls_back_is_not_timed_under_its_name() -> None:
+    device = EmulatedDevice(tensors=True)
+    rows = list(timings(device, "cpu", cuda_time.NoClock(), None, [("gru", Sizes(2, 2, 5, 3))]))
+    kernels = [row for row in rows if "one kernel" in row.who]
+    assert len(kernels) == 3
+    assert all("tier 1" in row.why for row in kernels)
+
+
+def test_the_sanitizer_is_told_what_to_run_and_listened_to() -> None:
+    commands: list[list[str]] = []
+
+    def ran(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        commands.append(command)
+        code = 77 if "racecheck" in command else 0
+        text = f"x\n========= ERROR SUMMARY: {code} errors\n"
+        return subprocess.CompletedProcess(command, code, text, "")
+
+    found = list(sanitized(("memcheck", "racecheck"), ("elman",), lambda name: "/bin/cs", ran))
+    assert [(each.tool, each.verdict) for each in found] == [
+        ("memcheck", "pass"),
+        ("racecheck", "fail"),
+    ]
+    assert found[1].said == "========= ERROR SUMMARY: 77 errors"
+    assert commands[0][:3] == ["/bin/cs", "--tool", "memcheck"]
+    options = ["check", "elman", "--quick", "--no-timing", "--no-sanitizer"]
+    assert commands[0][-5:] == options
+
+    def late(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        raise subprocess.TimeoutExpired("x", 1)
+
+    (slow,) = sanitized(("memcheck",), (), lambda name: "x", late)
+    assert (slow.verdict, slow.said.split(":")[0]) == ("fail", "TimeoutExpired")
+    (none,) = sanitized(("memcheck",), (), lambda name: None)
+    assert (none.verdict, none.said) == ("not run", "compute-sanitizer is not installed")
+
+
+def test_the_command_writes_a_file_that_says_the_device_and_every_figure(
+    emulated: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "gpu.json"
+    assert run(["cuda", "check", "indrnn", "--no-timing", "--output", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("emulator (none), emulated")
+    assert "10 pass, 0 fail" in shown
+    content = json.loads(path.read_text())
+    assert content["schema_version"] == 1
+    assert content["device"]["emulated"] is True
+    assert content["device"]["torch"]
+    assert (content["passed"], content["failed"], len(content["findings"])) == (10, 0, 10)
+    first = content["findings"][0]
+    assert set(first) >= {
+        "cell",
+        "mode",
+        "sizes",
+        "verdict",
+        "error",
+        "where",
+        "tolerance",
+        "plans",
+    }
+    assert content["timings"] == []
+
+
+def test_a_failure_is_exit_code_1(emulated: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda_check, "_error", lambda wanted, got: 1.0)
+    assert run(["cuda", "check", "indrnn", "--no-timing", "--json"]) == 1
+
+
+@pytest.mark.skipif(not gpu.why_no_gpu(), reason="there is a device")
+def test_no_gpu_is_exit_code_3_and_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["cuda", "check", "indrnn"]) == 3
+    said = capsys.readouterr().err
+    assert said.startswith("error: CUDA is not available (")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("version", [12040])
+def test_an_old_driver_is_exit_code_3(
+    version: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(gpu, "driver", lambda: Driver(FakeLibrary(version=version)))
+    assert run(["cuda", "check", "indrnn"]) == 3
+    assert "the CUDA driver is for CUDA 12.4, and the kernels need 13.0" in capsys.readouterr().err
+
+
+def test_a_device_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    class About:
+        name, total_memory = "NVIDIA H100", 80 << 30
+
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: About)
+    found = cuda_run.described(gpu.Gpu(0, Driver(FakeLibrary())))
+    assert found["name"] == "NVIDIA H100"
+    assert (found["arch"], found["driver"], found["multiprocessors"]) == ("sm_90", "13.0", 132)
+    assert found["emulated"] is False
+
+
+def test_a_plan_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["cuda", "plan", "lstm", "--hidden", "512", "--batch", "16"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 6
+    assert lines[0].startswith("float32 forward: tier 2, groups of blocks: ")
+    command = ["cuda", "plan", "lstm", "--hidden", "37", "--batch", "16", "--json"]
+    assert run(command) == 0
+    plans = json.loads(capsys.readouterr().out)["plans"]
+    assert {plan["tier"] for plan in plans} == {1}
+    assert plans[0]["why"].startswith("H = 37 is not a multiple of 4")
+
+
+@compiles
+def test_a_pack_holds_all_that_a_check_launches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["cuda", "pack", str(tmp_path), "indrnn", "--quick"]) == 0
+    assert "kernels for sm_90" in capsys.readouterr().out
+    monkeypatch.setenv("GATEWRIGHT_CUBINS", str(tmp_path))
+    monkeypatch.setattr(cubins, "why_not_compiled", lambda: "no compiler")
+    device = EmulatedDevice(limits=H100)
+    cells = [load("indrnn"), load("indrnn", activation="tanh")]
+    wanted = list(codes(cells, cuda_check.QUICK, device))
+    assert len(wanted) > 10
+    for code, threads in wanted:
+        cubin, entry = cubins.machine_code_of(code, "sm_90", threads)
+        assert cubin[:4] == b"\x7fELF"
+        assert code.kernel.name in entry
+    with pytest.raises(CudaUnavailableError, match="no machine code of"):
+        cubins.machine_code_of(wanted[0][0], "sm_80", wanted[0][1])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(bool(gpu.why_no_gpu()), reason=f"needs a CUDA device: {gpu.why_no_gpu()}")
+def test_every_cell_passes_on_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GATEWRIGHT_CUDA", raising=False)
+    assert run(["cuda", "check", "--quick", "--no-timing", "--no-sanitizer"]) == 0
