@@ -177,3 +177,30 @@ def test_other_systems_run_all_parts_too() -> None:
         env={**os.environ, "GATEWRIGHT_CACHE": "off"},
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
+
+
+# The main thread ends while another, which nobody waits for, runs one sequence after the other.
+ENDING = """
+import threading, time
+import numpy as np
+import gatewright
+loaded = gatewright.load("elman")
+parameters = loaded.init(input=40, hidden=200, seed=1)
+kernels = loaded.compile(threads=3)
+x = np.zeros((200, 60, 40), "float32")
+kernels.forward(parameters, x)
+def work():
+    while True:
+        kernels.forward(parameters, x)
+threading.Thread(target=work, daemon=True).start()
+time.sleep(0.2)
+print("ending")
+"""
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_a_process_may_end_in_the_middle_of_a_run(attempt: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ENDING], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "ending\n"), done.stderr

@@ -115,8 +115,16 @@ def _forget_pool() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_pool)
+
+
+def _stop_at_exit() -> None:
+    """Let the team end, unless a thread that Python does not wait for is in the middle of a run."""
+    if _pool.free.acquire(timeout=1.0):
+        _pool.stop()
+
+
 # A thread that still ran compiled code while Python tears itself down might run what is gone.
-atexit.register(lambda: _pool.stop())
+atexit.register(_stop_at_exit)
 
 
 def run(function: Callable[..., Any], plan: Plan, arguments: Sequence[Any]) -> None:
