@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from gatewright.cli.app import commands, run
@@ -35,10 +36,17 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_help_has_a_line_with_a_whole_sentence_for_every_command(capsys: Capture) -> None:
-    assert run(["--help"]) == 0
+@pytest.mark.parametrize("group", [[], ["cuda"]])
+def test_help_has_a_line_with_a_whole_sentence_for_every_command(
+    group: list[str], capsys: Capture
+) -> None:
+    listed: click.Command = commands
+    for name in group:
+        listed = commands.commands[name]
+    assert isinstance(listed, click.Group)
+    assert run([*group, "--help"]) == 0
     shown = capsys.readouterr().out.splitlines()
-    for name in commands.commands:
+    for name in listed.commands:
         (line,) = (each for each in shown if each.startswith(f"  {name} "))
         assert line.endswith(".")
         assert "..." not in line

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from gatewright.cli.output import coloured, print_json, table
+from gatewright.cli.output import coloured, made_folder, print_json, table
 
 SECONDS = 120
 # The first two are what Coq's real numbers rest on; the others, that equal values make equal
@@ -53,7 +53,7 @@ def certify(claims: tuple[str, ...], everything: bool, output: str | None, as_js
         raise BackendMissingError("`coqc` is not installed; --output FOLDER only writes the files")
     rows: list[tuple[str, str, str]] = []
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(output or scratch)
+        folder = made_folder(output or scratch)
         for claim in chosen:
             if everything and claim.expect != "proved":
                 continue

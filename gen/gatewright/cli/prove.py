@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gatewright.cli.output import coloured, print_json, table
+from gatewright.cli.output import coloured, made_folder, print_json, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,17 +48,16 @@ def prove(
 
 
 def _write_reports(verdicts: Sequence[Verdict], output: str) -> None:
-    from pathlib import Path
-
     from gatewright.claims.library import family_names, family_text
     from gatewright.claims.report import report
     from gatewright.emit.write import write_one
 
+    folder = made_folder(output)
     for name in dict.fromkeys(verdict.claim.family for verdict in verdicts):
         own = [verdict for verdict in verdicts if verdict.claim.family == name]
         title = family_text(name).title if name in family_names() else name
         for file, text in report(name, title, own).items():
-            path = Path(output) / file
+            path = folder / file
             write_one(path, text)
             click.echo(f"wrote {path}", err=True)
 

@@ -25,7 +25,7 @@ def relate(first: str, second: str | None, all_ways: bool, as_json: bool) -> int
     FIRST to every cell of the catalogue, in both directions. Each relation is proved, and every
     other combination of the space is excluded by exact numbers; the output states the space. Exit
     code 0: one was found; 1: there is none in the space; 4: none was found, and some combinations
-    are undecided.
+    are undecided or not searched.
     """
     from gatewright.claims.relate import SPACE
     from gatewright.claims.relate import relate as find
@@ -55,8 +55,8 @@ def relate(first: str, second: str | None, all_ways: bool, as_json: bool) -> int
         for relation in found:
             click.echo(_told(relation))
         click.echo(_summary(found, [related for _, _, related in searched], seconds))
-    undecided = any(not related.complete for _, _, related in searched)
-    return 0 if found else 4 if undecided else 1
+    decided = all(each.complete and each.account.all for _, _, each in searched)
+    return 0 if found else 1 if decided else 4
 
 
 def _plain(relation: Relation) -> dict[str, object]:
@@ -98,7 +98,7 @@ def _summary(found: list[Relation], searched: list[Related], seconds: float) -> 
     for related in searched:
         lines += [f"  undecided: {each}" for each in related.undecided]
         lines += [f"  not searched: {each}" for each in related.left_out]
-    if not found:
+    if not found and account.all:
         sure = (
             "it is undecided whether one is" if account.undecided else "there is proved to be none"
         )
