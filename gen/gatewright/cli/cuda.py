@@ -120,8 +120,8 @@ def check(
 ) -> int:
     """Check and time every kernel on this machine's GPU.
 
-    The truth is the float64 reference. Exit code 0: all pass; 1: one fails; 3: there is no GPU. With GATEWRIGHT_CUDA=emulate the
-    kernels run in the emulator, and no time is told.
+    They are held against the float64 reference. Exit code 0: all pass; 1: one fails; 3: there is no
+    GPU. With GATEWRIGHT_CUDA=emulate the kernels run in the emulator, and no time is told.
     """
     from gatewright.emit.write import write_one
     from gatewright.studies.cuda_run import run
