@@ -5,11 +5,16 @@ from __future__ import annotations
 import ast
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import gatewright
+from gatewright.claims.library import every_claim
+from gatewright.cli.app import commands
 from gatewright.language.diagnostics import SpecError
 from gatewright.language.reader import read_spec_text
 from gatewright.language.resolve import resolve
@@ -114,6 +119,64 @@ def test_the_pytorch_example_runs() -> None:
     assert names["y"].shape == (20, 8, 4)
     assert all(parameter.grad is not None for parameter in names["layer"].parameters())
     assert names["weights"].keys() == torch.nn.LSTM(3, 4, bidirectional=True).state_dict().keys()
+
+
+def in_table(heading: str, end: str) -> list[str]:
+    """Return what a table of the README has in backticks."""
+    return re.findall(r"`([^`]+)`", README.split(heading)[1].split(end)[0])
+
+
+def value(code: str, **names: object) -> Any:
+    return eval(code, dict(names))  # noqa: S307
+
+
+def test_what_the_table_about_python_offers_is_there() -> None:
+    cell = gatewright.load("lstm_peephole")
+    layer = gatewright.layer("lstm", 3, 4, num_layers=2)
+    every, backward, *others = in_table("| for | there is |", "## In PyTorch")
+    kernels = value(every, cell=cell).compile("reference", "float64")
+    parameters = cell.init(input=3, hidden=4, dtype="float64")
+    run = kernels.forward(parameters, np.ones((20, 8, 3)))
+    assert value(backward, kernels=kernels, run=run, ct_y=run.y, ct_c=run.y)
+    x = np.ones((120, 8, 3), "float32")
+    names = {"gatewright": gatewright, "cell": cell, "layer": layer, "x": x}
+    names["parameters"] = layer.init()
+    for code in others:
+        if code.startswith("for "):
+            found = value(f"[steps {code}]", **names)
+            assert found == [slice(0, 50), slice(50, 100), slice(100, 120)]
+        elif "(" in code:
+            assert value(code.removeprefix("layer = "), **names)
+        else:
+            assert callable(getattr(layer, code))
+
+
+def test_what_the_table_about_pytorch_offers_is_there() -> None:
+    pytest.importorskip("torch", reason="the table is about PyTorch")
+    for code in in_table("| argument | |", "With kernels"):
+        if code.startswith(("layer(", "sizes", "{")):
+            continue
+        options = value(f"dict({code})") if "=" in code else {code: True}
+        assert gatewright.torch.layer("lstm", 3, 4, **options)
+
+
+def shown_commands() -> list[list[str]]:
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    return [shlex.split(line, comments=True) for line in lines if line.startswith("gatewright")]
+
+
+@pytest.mark.parametrize("shown", shown_commands(), ids=" ".join)
+def test_every_command_is_understood(shown: list[str]) -> None:
+    _, name, *arguments = shown
+    assert commands.commands[name].make_context(name, arguments)
+
+
+def test_the_numbers_of_claims_are_those_of_the_library() -> None:
+    claims = every_claim()
+    proved = sum(claim.expect == "proved" for claim in claims)
+    assert f"# {len(claims)} claims, true and false" in README
+    assert f"all {proved} proved claims" in README
 
 
 BROKEN = """cell: gru

@@ -12,6 +12,7 @@ import pytest
 import gatewright
 
 ROOT = Path(__file__).resolve().parents[2]
+JAX = "gen/gatewright/bridges/jax.md"
 EXAMPLE = re.compile(r"<!-- run this example(?: of (\S+))? -->\n```python\n(.*?)```", re.DOTALL)
 
 
@@ -26,14 +27,18 @@ def run(example: str, document: str) -> dict[str, Any]:
     return names
 
 
-def test_the_readme_s_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    jax = pytest.importorskip("jax", reason="the example uses JAX")
+def test_the_readme_s_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnx", reason="the example uses ONNX")
     monkeypatch.chdir(tmp_path)
-    onnx_example, jax_example = (text for _, text in examples("README.md"))
-    run(onnx_example, "README.md")
+    ((_, example),) = examples("README.md")
+    run(example, "README.md")
     assert (tmp_path / "cell.onnx").is_file()
-    names = run(jax_example, "README.md")
+
+
+def test_a_cell_and_a_sequence_in_jax_agree() -> None:
+    jax = pytest.importorskip("jax", reason="the example uses JAX")
+    (example,) = (text for name, text in examples(JAX) if not name)
+    names = run(example, JAX)
     _, ys = jax.jit(names["fast"])(names["params"], names["carry"], names["xs"])
     assert np.max(np.abs(ys - names["ys"])) < 1e-6
     assert names["gradients"].keys() == names["params"].keys()
@@ -43,10 +48,8 @@ def test_the_readme_s_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_module_of_another_library(library: str) -> None:
     jax = pytest.importorskip("jax", reason="the example uses JAX")
     pytest.importorskip(library, reason=f"the example uses {library}")
-    (example,) = (
-        text for name, text in examples("gen/gatewright/bridges/jax.md") if name == library
-    )
-    names = run(example, "gen/gatewright/bridges/jax.md")
+    (example,) = (text for name, text in examples(JAX) if name == library)
+    names = run(example, JAX)
     cell = gatewright.load("lstm")
     params = cell.init(input=3, hidden=4)
     pure = gatewright.jax.sequence(cell, route="scan")

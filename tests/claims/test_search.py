@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -228,3 +229,15 @@ def test_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert "assuming: before.U_n is diagonal" in capsys.readouterr().out
     assert run(["assume", "lstm_gru"]) == 2
     assert run(["relate", "no_such_cell"]) == 2
+
+
+def test_what_was_not_searched_is_not_proved_to_be_none(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert run(["transform", "lstm", "--zoneout", "h"]) == 0
+    path = tmp_path / "masked.yaml"
+    path.write_text(capsys.readouterr().out)
+    assert run(["relate", str(path), "lstm"]) == 4
+    told = capsys.readouterr().out
+    assert "not searched: everything: the cells read different inputs" in told
+    assert "proved to be none" not in told

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
-from gatewright.cli.app import run
+from gatewright.cli.app import commands, run
 from gatewright.cli.grad import Done, Job
 from gatewright.language import catalogue
 from gatewright.runtime.errors import BackendMissingError
@@ -33,6 +34,22 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Run every test in an empty folder: no command may need the repository around it."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.mark.parametrize("group", [[], ["cuda"]])
+def test_help_has_a_line_with_a_whole_sentence_for_every_command(
+    group: list[str], capsys: Capture
+) -> None:
+    listed: click.Command = commands
+    for name in group:
+        listed = commands.commands[name]
+    assert isinstance(listed, click.Group)
+    assert run([*group, "--help"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    for name in listed.commands:
+        (line,) = (each for each in shown if each.startswith(f"  {name} "))
+        assert line.endswith(".")
+        assert "..." not in line
 
 
 def test_list_names_every_cell_with_its_states_and_gates(capsys: Capture) -> None:
@@ -108,6 +125,12 @@ def test_a_new_cell_needs_a_plain_name(name: str, capsys: Capture, tmp_path: Pat
     assert run(["new", name]) == 2
     assert "Traceback" not in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cell_of_one_s_own_is_named_by_its_file(capsys: Capture) -> None:
+    run(["new", "mine"])
+    assert run(["check", "mine"]) == 2
+    assert "did you mean the file `mine.yaml`?" in capsys.readouterr().err
 
 
 def test_a_mistake_in_a_spec_is_shown_with_its_place(capsys: Capture, tmp_path: Path) -> None:

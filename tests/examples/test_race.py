@@ -1,4 +1,4 @@
-"""A race compares times only of those who train the same: same weights and losses, all the way."""
+"""A race compares times only of those who train the same: same weights, same early losses."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_who_trains_something_else_gets_no_ratio(monkeypatch: pytest.MonkeyPatch
     assert found.ratio(wrong) is None
     assert found.ratio(right) is not None
     (sentence,) = found.disagreements
-    assert sentence.startswith("torch.nn trained something else than lstm: losses differ by ")
+    assert sentence.startswith("torch.nn trained something else than lstm: in the first 50 ")
 
 
 def test_two_biases_that_both_learn_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +92,16 @@ def test_two_biases_that_both_learn_are_noticed(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setitem(PEERS, "torch.nn", both_biases)
     found = race("lstm", begun("lstm"), ["torch.nn"], threads=1)
-    assert found.ours.apart(found.others[0]) > 1e-3
+    assert found.ratio(found.others[0]) is None
+    assert len(found.disagreements) == 1
+
+
+def test_rounding_that_training_lets_grow_is_no_disagreement() -> None:
+    """Copying is learned all at once: after that step two runs are no longer close."""
+    late = races.COMPARED * (1.0,)
+    found = Race("lstm", Runner(OURS, 1.0, (*late, 0.1)), (Runner("loop", 2.0, (*late, 0.3)),))
+    assert found.ratio(found.others[0]) == 2.0
+    assert found.disagreements == ()
 
 
 def test_a_loss_that_is_no_number_agrees_with_nothing() -> None:

@@ -36,7 +36,34 @@ from gatewright.cli.view_commands import list_cells, show
 FINE, NO, BAD_INPUT, MISSING, INCONCLUSIVE, BUG, INTERRUPTED = 0, 1, 2, 3, 4, 70, 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+# In the order in which a newcomer meets them.
+SECTIONS = {
+    "Cells": (list_cells, show, new, check, fmt, transform, explain),
+    "Kernels and gradients": (generate, grad, verify),
+    "Claims": (prove, assume, relate, certify),
+    "Models": (example, export),
+    "Measurements": (bench, overhead, memory),
+    "This machine": (doctor, cuda, cache),
+}
+
+
+class Sections(click.Group):
+    """A group of commands whose help lists them by section."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one line for each command below the heading of its section."""
+        widest = max(len(name) for name in self.commands)
+        for heading, listed in SECTIONS.items():
+            with formatter.section(heading):
+                # All columns begin where that of the longest name does.
+                rows = [(f"{c.name:<{widest}}", c.get_short_help_str(100)) for c in listed]
+                formatter.write_dl(rows)
+
+
+@click.group(
+    cls=Sections,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, "--version", prog_name="gatewright")
 def commands() -> None:
     """Recurrent cells from YAML to checked kernels.
@@ -45,11 +72,7 @@ def commands() -> None:
     """
 
 
-SPECS = (new, check, fmt, transform, list_cells, show, generate, export, explain)
-CHECKS = (grad, verify, prove, relate, assume, certify)
-JOBS = (example, bench, overhead, memory)
-MACHINE = (cuda, cache, doctor)
-for command in (*SPECS, *CHECKS, *JOBS, *MACHINE):
+for command in (each for listed in SECTIONS.values() for each in listed):
     commands.add_command(command)
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gatewright.cli.output import print_json, require_folder, table
-from gatewright.cli.view_commands import load_with
+from gatewright.cli.view_commands import load_with, with_settings
 
 if TYPE_CHECKING:
     from gatewright.studies.jobs import Job
@@ -59,7 +59,7 @@ class Options:
 @click.option("--threads", metavar="N,...", help="Numbers of threads; 1 and all if not given.")
 @click.option("--task", type=click.Choice(TASKS), help="Only this one; both if not given.")
 @click.option("--grid", type=click.Choice(("small", "full")), default="small", show_default=True)
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a constant.")
+@with_settings
 @click.option(
     "--seconds",
     type=click.FloatRange(0, 60),
@@ -88,7 +88,7 @@ class Options:
 @click.option("--explain", is_flag=True, help="Say how threads share the work; measure nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def bench(cells: tuple[str, ...], **given: object) -> int:
-    """Time CELLS beside PyTorch, JAX and onnxruntime, on the same inputs.
+    """Time CELLS beside PyTorch, JAX and onnxruntime.
 
     Without CELLS, those that other libraries have too; with --from, all of the file. A file that
     --output names is continued with --resume, which also measures again what other processes

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from gatewright.cli.output import coloured, print_json, table
+from gatewright.cli.output import coloured, made_folder, print_json, table
 
 SECONDS = 120
 # The first two are what Coq's real numbers rest on; the others, that equal values make equal
@@ -31,7 +31,7 @@ AXIOMS = frozenset(
 @click.option("--output", help="Keep the certificates in this folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def certify(claims: tuple[str, ...], everything: bool, output: str | None, as_json: bool) -> int:
-    """Write Coq certificates of proved CLAIMS and have `coqc` check them.
+    """Have Coq check certificates of proved CLAIMS.
 
     A certificate is a theorem about the runs of both cells, over every sequence, of every length.
     It is accepted if it assumes nothing but the axioms of Coq's real numbers and that functions
@@ -53,7 +53,7 @@ def certify(claims: tuple[str, ...], everything: bool, output: str | None, as_js
         raise BackendMissingError("`coqc` is not installed; --output FOLDER only writes the files")
     rows: list[tuple[str, str, str]] = []
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(output or scratch)
+        folder = made_folder(output or scratch)
         for claim in chosen:
             if everything and claim.expect != "proved":
                 continue

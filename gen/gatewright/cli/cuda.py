@@ -46,7 +46,7 @@ def cuda() -> None:
 @_arch
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def plan(cell: str, H: int, B: int, arch: str, as_json: bool) -> None:
-    """Print how the steps of CELL would run on a GPU, in which shape, and why."""
+    """Print how the steps of CELL would run on a GPU, and why."""
     from gatewright.loaded import load
     from gatewright.runtime.cuda.launch import bound
     from gatewright.runtime.cuda.steps import with_steps
@@ -85,7 +85,10 @@ def plan(cell: str, H: int, B: int, arch: str, as_json: bool) -> None:
 def pack(
     folder: Path, cells: tuple[str, ...], arch: str, multiprocessors: int | None, quick: bool
 ) -> None:
-    """Compile all that `cuda check` launches into FOLDER, for a machine without a compiler."""
+    """Compile all that `cuda check` launches into FOLDER.
+
+    It is for a machine without a compiler.
+    """
     from gatewright.runtime.cuda.cubins import pack as packed
     from gatewright.studies.cuda_check import CHECKED, QUICK, codes
     from gatewright.studies.cuda_time import TIMED
@@ -115,10 +118,10 @@ def check(
     output: Path | None,
     as_json: bool,
 ) -> int:
-    """Check every kernel on this machine's GPU against the float64 reference, and time it.
+    """Check and time every kernel on this machine's GPU.
 
-    Exit code 0: all pass; 1: one fails; 3: there is no GPU. With GATEWRIGHT_CUDA=emulate the
-    kernels run in the emulator, and no time is told.
+    They are held against the float64 reference. Exit code 0: all pass; 1: one fails; 3: there is no
+    GPU. With GATEWRIGHT_CUDA=emulate the kernels run in the emulator, and no time is told.
     """
     from gatewright.emit.write import write_one
     from gatewright.studies.cuda_run import run

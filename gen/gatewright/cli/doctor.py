@@ -21,7 +21,7 @@ EXTRAS = ("numba-cuda", "torch", "jax", "onnx", "onnxruntime")
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def doctor(as_json: bool) -> None:
-    """Print versions, processor features, CUDA, and where the catalogue and the cache are."""
+    """Print versions, processor and CUDA, and where things are."""
     facts = {**_python(), **_packages(), **_processor(), **_cuda(), **_catalogue(), **_cache()}
     if as_json:
         print_json(**facts)
@@ -33,7 +33,7 @@ def doctor(as_json: bool) -> None:
 @click.option("--clear", is_flag=True, help="Remove all of it.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def cache(clear: bool, as_json: bool) -> None:
-    """Print where compiled kernels are kept, and how many bytes they take."""
+    """Print where compiled kernels are kept, and their size."""
     from gatewright.runtime.store import configured
 
     removed = configured().clear() if clear else 0

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gatewright.cli.output import print_json, require_folder, table
-from gatewright.cli.view_commands import load_with
+from gatewright.cli.view_commands import load_with, with_settings
 
 if TYPE_CHECKING:
     from gatewright.examples.curve import Curve
@@ -45,8 +45,10 @@ class Options:
 
 @click.command()
 @click.argument("name", metavar="EXAMPLE", type=click.Choice(NAMES))
-@click.option("--cell", "cells", multiple=True, metavar="CELL", help="lstm if not given; several.")
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a constant.")
+@click.option(
+    "--cell", "cells", multiple=True, metavar="CELL", help="May be repeated; lstm if not given."
+)
+@with_settings
 @click.option("--size", type=click.Choice(("small", "full")), default="small", show_default=True)
 @click.option("--hidden", type=click.IntRange(1), help="Units, if not those of the size.")
 @click.option("--batch", type=click.IntRange(1), help="Sequences in a step, likewise.")
@@ -65,11 +67,12 @@ class Options:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def example(name: str, **given: object) -> int:
-    """Train a small model: adding, copying, reversal, forecast or char_lm, with any cell.
+    """Train a small model around any cell.
 
-    Small takes seconds, full takes minutes. Prints the loss after every twentieth of the steps,
-    beside that of an answer without a memory, and what the trained model does. With --against,
-    everybody starts from the same weights; exit code 1 if somebody's losses are others.
+    EXAMPLE is adding, copying, reversal, forecast or char_lm. Small takes seconds, full takes
+    minutes. Prints the loss after every twentieth of the steps, beside that of an answer without a
+    memory, and what the trained model does. With --against, everybody starts from the same weights;
+    exit code 1 if somebody's first losses are others.
     """
     options = Options(**given)  # type: ignore[arg-type]
     if options.against and options.plot:
@@ -169,7 +172,7 @@ def _race(name: str, jobs: dict[str, Job], options: Options) -> int:
             example=name, threads=threads, races=[dataclasses.asdict(each) for each in found]
         )
     else:
-        heads = ("cell", "trained by", "ms a step", "ratio", "last loss", "losses differ by")
+        heads = ("cell", "trained by", "ms a step", "ratio", "last loss", "first losses differ by")
         click.echo(table(heads, [row for each in found for row in _race_rows(each)]))
     for sentence in wrong:
         click.echo(f"error: {sentence}", err=True)

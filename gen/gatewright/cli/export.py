@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from gatewright.cli.output import print_json
-from gatewright.cli.view_commands import load_with
+from gatewright.cli.view_commands import load_with, with_settings
 
 
 @click.command()
@@ -27,7 +27,7 @@ from gatewright.cli.view_commands import load_with
     help="An .npz file with the parameters by name.",
 )
 @click.option("--scan", is_flag=True, help="Use Scan even where ONNX has an operator.")
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a constant.")
+@with_settings
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def export(
     cell: str,

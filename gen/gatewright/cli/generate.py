@@ -28,7 +28,10 @@ def generate(
     with_grad: bool,
     as_json: bool,
 ) -> int:
-    """Write the CPU and CUDA kernels of SPECS; without SPECS, of all of specs/."""
+    """Write the CPU and CUDA kernels of SPECS.
+
+    Without SPECS, those of specs/, or else of the whole catalogue.
+    """
     chosen = spec_files(specs)
     if only_check or with_diff:
         return _check(chosen, Path(output), not specs, with_diff, as_json)

@@ -18,9 +18,10 @@ from gatewright.cli.view_commands import load_with
 @click.argument("cells", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def memory(cells: tuple[str, ...], as_json: bool) -> int:
-    """Measure the memory that a training step of CELLS takes, beside PyTorch if it is installed.
+    """Measure the memory that a training step of CELLS takes.
 
-    Without CELLS, those of `torch.nn`. Each figure is that of a process of its own.
+    Beside it is PyTorch, if installed. Without CELLS, those of `torch.nn`. Each figure is that of a
+    process of its own.
     """
     from gatewright.studies.jobs import Subject
     from gatewright.studies.memory import SIZES, footprints

@@ -59,6 +59,18 @@ def require_folder(path: Path | None) -> None:
         raise OutputError(f"there is no folder {path.parent}")
 
 
+def made_folder(name: str) -> Path:
+    """Return a folder to write in, made if it does not exist. Raises OutputError."""
+    from gatewright.emit.write import OutputError
+
+    folder = Path(name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from None
+    return folder
+
+
 def note(text: str) -> None:
     """Print a line of progress on stderr, if somebody watches it."""
     if sys.stderr.isatty():

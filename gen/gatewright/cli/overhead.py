@@ -33,10 +33,10 @@ def overhead(
     seconds: float,
     as_json: bool,
 ) -> int:
-    """Time the PyTorch layer of CELLS beside the kernels it runs, on the same arrays, in turn.
+    """Time the PyTorch layer of CELLS beside its own kernels.
 
-    Without CELLS, lstm and gru. Exit code 1: a layer adds more than the project's target of 5 % of
-    the kernels' time.
+    Both run on the same arrays, in turn. Without CELLS, lstm and gru. Exit code 1: a layer adds
+    more than the project's target of 5 % of the kernels' time.
     """
     import gatewright.torch  # noqa: F401  (says what to install where PyTorch is missing)
     from gatewright.studies.jobs import Size

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gatewright.cli.output import coloured, print_json, table
+from gatewright.cli.output import coloured, made_folder, print_json, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 def prove(
     claims: tuple[str, ...], everything: bool, as_json: bool, report: bool, output: str
 ) -> int:
-    """Prove or refute CLAIMS: ids, families such as lstm_gru, or files.
+    """Prove or refute CLAIMS about cells.
 
-    Exit code 0: all verdicts are as their files expect; 1: one is not; 4: one is unknown. Every
-    counterexample is recomputed by an independent checker before it is printed.
+    CLAIMS are ids, families such as lstm_gru, or files. Exit code 0: all verdicts are as their
+    files expect; 1: one is not; 4: one is unknown. Every counterexample is recomputed by an
+    independent checker before it is printed.
     """
     from gatewright.claims.library import claims_named, every_claim, titles_of
     from gatewright.claims.prove import decide
@@ -47,15 +48,14 @@ def prove(
 
 
 def _write_reports(verdicts: Sequence[Verdict], titles: Mapping[str, str], output: str) -> None:
-    from pathlib import Path
-
     from gatewright.claims.report import report
     from gatewright.emit.write import write_one
 
+    folder = made_folder(output)
     for name in dict.fromkeys(verdict.claim.family for verdict in verdicts):
         own = [verdict for verdict in verdicts if verdict.claim.family == name]
         for file, text in report(name, titles.get(name, name), own).items():
-            path = Path(output) / file
+            path = folder / file
             write_one(path, text)
             click.echo(f"wrote {path}", err=True)
 

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 @click.option("--all-ways", is_flag=True, help="List the costlier relations too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def relate(first: str, second: str | None, all_ways: bool, as_json: bool) -> int:
-    """Find the ties, constants, functions, weights and state maps that turn FIRST into SECOND.
+    """Find what turns FIRST into SECOND, or prove that nothing does.
 
-    Without SECOND, relate FIRST to every cell of the catalogue, in both directions. Each relation
-    is proved, and every other combination of the space is excluded by exact numbers; the output
-    states the space. Exit code 0: one was found; 1: there is none in the space; 4: none was found,
-    and some combinations are undecided.
+    Searched are ties, constants, functions, weights and maps of states. Without SECOND, relate
+    FIRST to every cell of the catalogue, in both directions. Each relation is proved, and every
+    other combination of the space is excluded by exact numbers; the output states the space. Exit
+    code 0: one was found; 1: there is none in the space; 4: none was found, and some combinations
+    are undecided or not searched.
     """
     from gatewright.claims.relate import SPACE
     from gatewright.claims.relate import relate as find
@@ -54,8 +55,8 @@ def relate(first: str, second: str | None, all_ways: bool, as_json: bool) -> int
         for relation in found:
             click.echo(_told(relation))
         click.echo(_summary(found, [related for _, _, related in searched], seconds))
-    undecided = any(not related.complete for _, _, related in searched)
-    return 0 if found else 4 if undecided else 1
+    decided = all(each.complete and each.account.all for _, _, each in searched)
+    return 0 if found else 1 if decided else 4
 
 
 def _plain(relation: Relation) -> dict[str, object]:
@@ -129,7 +130,7 @@ def _told(relation: Relation) -> str:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def assume(claim: str, largest: int, as_json: bool) -> int:
-    """Find all minimal sets of extra assumptions under which CLAIM is proved.
+    """Find all minimal sets of assumptions that make CLAIM true.
 
     What may be assumed: a gate is 1, 0 or constant; a parameter is 0; a recurrent matrix is
     diagonal; and what the claim lists under `candidates:`. Exit code 0: a set was found; 1:

@@ -27,7 +27,7 @@ def spec_files(given: Sequence[str]) -> tuple[str, ...]:
 @click.option("--dir", "folder", default=".", help="Where to write NAME.yaml.")
 @click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
 def new(name: str, folder: str, force: bool) -> None:
-    """Write NAME.yaml, a small commented cell that checks clean, to start from."""
+    """Write NAME.yaml, a small commented cell to start from."""
     from gatewright.emit.write import OutputError, write_one
     from gatewright.language.new_cell import template
 
@@ -47,7 +47,10 @@ def new(name: str, folder: str, force: bool) -> None:
 @click.argument("specs", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def check(specs: tuple[str, ...], as_json: bool) -> int:
-    """Read and resolve specs: names, shapes, order. Without SPECS, all of them."""
+    """Check the names, shapes and order of SPECS.
+
+    Without SPECS, those in specs/, or else the whole catalogue.
+    """
     from gatewright.language import catalogue
     from gatewright.language.diagnostics import SpecError
 
@@ -72,9 +75,9 @@ def check(specs: tuple[str, ...], as_json: bool) -> int:
 @click.option("--check", "only_check", is_flag=True, help="Change nothing; exit 1 if one would.")
 @click.option("--diff", "with_diff", is_flag=True, help="Show what changes; implies --check.")
 def fmt(specs: tuple[str, ...], only_check: bool, with_diff: bool) -> int:
-    """Write specs and claims in house style; comments and meaning stay.
+    """Write specs and claims in house style.
 
-    Without SPECS, those in specs/ and specs/claims/.
+    Comments and meaning stay. Without SPECS, those in specs/ and specs/claims/.
     """
     import difflib
 
@@ -108,10 +111,16 @@ def fmt(specs: tuple[str, ...], only_check: bool, with_diff: bool) -> int:
 @click.command()
 @click.argument("cell")
 @click.option("--projected", is_flag=True, help="Project the state of the output: `proj_size`.")
-@click.option("--zoneout", "states", multiple=True, metavar="STATE", help="Zone out a state.")
+@click.option(
+    "--zoneout",
+    "states",
+    multiple=True,
+    metavar="STATE",
+    help="Zone out this state; may be repeated.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def transform(cell: str, projected: bool, states: tuple[str, ...], as_json: bool) -> None:
-    """Print CELL with a projection, zoneout or both as a full spec of its own.
+    """Print CELL with a projection, zoneout or both, as a spec.
 
     `gatewright transform lstm --projected > lstm_projected.yaml` makes a cell to use by that path.
     """
@@ -135,7 +144,10 @@ def transform(cell: str, projected: bool, states: tuple[str, ...], as_json: bool
 @click.argument("code", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def explain(code: str | None, as_json: bool) -> None:
-    """Explain an error code such as E0301; without CODE, list them."""
+    """Explain an error code such as E0301.
+
+    Without CODE, list them.
+    """
     from gatewright.language.codes import CODES
 
     if code is None:

@@ -15,7 +15,7 @@ from gatewright.cli.spec_commands import spec_files
 @click.option("--all", "everything", is_flag=True, help="Verify every cell of the catalogue.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def verify(cells: tuple[str, ...], everything: bool, as_json: bool) -> int:
-    """Prove that what is generated for CELLS computes what the cells say.
+    """Prove that what is generated for CELLS computes what they say.
 
     Proved are the Programs, forward and reverse; the functions they call, their derivatives and
     stable forms; and the text of the generated file of each target. For all sizes and all numbers,

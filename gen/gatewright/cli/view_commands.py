@@ -54,17 +54,36 @@ def _description(cell: Cell) -> dict[str, object]:
     }
 
 
+with_settings = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Set a constant or a choice; may be repeated.",
+)
 STAGES = ("spec", "cell", "program", "vjp", "source", "latex", "mathml")
 
 
 @click.command()
 @click.argument("cell")
-@click.option("--stage", type=click.Choice(STAGES), default="cell", show_default=True)
-@click.option("--target", type=click.Choice(("cpu", "cuda")), default="cpu", show_default=True)
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a constant.")
+@click.option(
+    "--stage",
+    type=click.Choice(STAGES),
+    default="cell",
+    show_default=True,
+    help="`vjp` is the reverse; `source` is the generated file.",
+)
+@click.option(
+    "--target",
+    type=click.Choice(("cpu", "cuda")),
+    default="cpu",
+    show_default=True,
+    help="Whose source.",
+)
+@with_settings
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def show(cell: str, stage: str, target: str, settings: tuple[str, ...], as_json: bool) -> None:
-    """Show CELL at one stage of the compiler, from its full spec to its generated code."""
+    """Show CELL at one stage, from its full spec to its generated code."""
     loaded = load_with(cell, settings)
     text = _at_stage(loaded, stage, target)
     if as_json:

@@ -35,6 +35,9 @@ def spec_path(name_or_path: str | Path) -> Path:
     if not CELL_NAME.fullmatch(name) or name not in names():
         message = f"no cell {quoted(name)} in the catalogue"
         help = did_you_mean(name, names(), "give the path of a `.yaml` file for a cell of your own")
+        own = f"{name}.yaml"
+        if CELL_NAME.fullmatch(name) and Path(own).is_file():
+            help = f"did you mean the file `{own}`?"
         raise SpecError([Diagnostic("E0503", message, None, help)])
     return data_folder("specs") / f"{name}.yaml"
 
