@@ -106,9 +106,12 @@ class Routines:
         """
         memory, T, B = self.memory, sizes["T"], sizes["B"]
         plan, shapes = self.plan(BACKWARD, sizes, True)
-        given = {name: sums[name] for name in self.layout.sums} if sums else {}
-        new = {name: shape for name, shape in shapes.lasting.items() if name not in given}
-        lasting = given | memory.arrays(new, self.dtype)
+        new = shapes.lasting
+        if sums:
+            new = {name: shape for name, shape in new.items() if name not in self.layout.sums}
+        lasting = memory.arrays(new, self.dtype)
+        if sums:
+            lasting |= {name: sums[name] for name in self.layout.sums}
         values = {**kept, **{n: memory.upload(each) for n, each in cts.items()}, **lasting}
         values |= memory.arrays(shapes.passing, self.dtype)
         if not T * B:

@@ -20,7 +20,7 @@ from gatewright.runtime.cotangents import EVERY
 from gatewright.runtime.layout import Layout
 from gatewright.runtime.sizes import checked_sizes
 from gatewright.runtime.storage import FORWARD, storage
-from gatewright.runtime.validate import ArgumentError
+from gatewright.runtime.validate import ArgumentError, Array
 
 Tensors = tuple[Tensor, ...]
 Sizes = dict[str, Any]
@@ -53,9 +53,9 @@ class Contract:
         return {**self.layout.inputs, **self.layout.states, **self.layout.parameters}
 
     @cached_property
-    def states(self) -> tuple[str, ...]:
-        """The names of the states."""
-        return tuple(self.layout.states)
+    def states(self) -> dict[str, int]:
+        """The names of the states, and where among everything given each of them begins."""
+        return {name: k for k, name in enumerate(self.dims) if name in self.layout.states}
 
     @cached_property
     def every(self) -> tuple[str, ...]:
@@ -83,6 +83,21 @@ class Contract:
         """The names of what a run keeps beside what a caller sees."""
         shapes = self._lasting(dict.fromkeys(("T", "B", *self.layout.dims), 1))
         return tuple(name for name in shapes if name not in self.seen)
+
+    @cached_property
+    def cotangents(self) -> dict[str, tuple[int, int]]:
+        """The cotangents of every step: each with its place among them all and in what is seen."""
+        every = {f"{EVERY}{name}": (self.final + k, 1 + k) for k, name in enumerate(self.every)}
+        return {"ct_y": (0, 0), **every}
+
+    def groups(self, arrays: Sequence[Array]) -> list[dict[str, Array]]:
+        """Return inputs, initial states and parameters by name."""
+        found, first = [], 0
+        for group in (self.layout.inputs, self.layout.states, self.layout.parameters):
+            last = first + len(group)
+            found.append(dict(zip(group, arrays[first:last], strict=True)))
+            first = last
+        return found
 
     @cached_property
     def fitted(self) -> Callable[[Shapes], Sizes]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -32,7 +32,6 @@ from gatewright.bridges.torch.eager import EagerSequence
 from gatewright.bridges.torch.registration import Derivative, Rules, register
 from gatewright.bridges.torch.second_order import second_order
 from gatewright.loaded import LoadedCell
-from gatewright.runtime.cotangents import EVERY
 from gatewright.runtime.kernels import Gradients, Kernels
 from gatewright.runtime.storage import BACKWARD
 from gatewright.runtime.validate import Array, checked_array
@@ -99,14 +98,13 @@ class Operators:
 
     def _run(self, threads: int, given: Tensors, keep: bool) -> tuple[dict[str, Any], int]:
         """Run what is given forward; return what lasts, and T."""
-        sizes = self.contract.fitted(tuple([each.shape for each in given]))
+        contract = self.contract
+        sizes = contract.fitted(tuple([each.shape for each in given]))
         kernels = self._kernels(_precision(given), threads)
-        routines, layout = kernels.routines, self.contract.layout
-        arrays = dict(zip(self.contract.dims, _arrays(given, kernels), strict=True))
-        inputs = {name: arrays.pop(name) for name in layout.inputs}
-        initial = {name: arrays.pop(name) for name in layout.states}
-        parameters = routines.parameters(arrays, sizes)
-        return routines.forward(parameters, sizes, inputs, initial, keep), sizes["T"]
+        inputs, initial, arrays = contract.groups(_arrays(given, kernels))
+        parameters = kernels.routines.parameters(arrays, sizes)
+        values = kernels.routines.forward(parameters, sizes, inputs, initial, keep)
+        return values, sizes["T"]
 
     def _forward(self, threads: int, *given: Tensor) -> Tensors:
         values, T = self._run(threads, given, True)
@@ -134,34 +132,30 @@ class Operators:
         sizes = contract.fitted_reverse(tuple([t if t is None else t.shape for t in tensors]))
         cotangents, given, seen, kept = contract.split(tensors)
         kernels = self._kernels(_precision(given), threads)
-        named = dict(zip(contract.dims, given, strict=True))
-        ran = {
-            name: _whole(each, named[name]) if name in contract.states else each
-            for name, each in zip(contract.seen, seen, strict=True)
-        } | dict(zip(contract.kept, kept, strict=True))
-        ct_y, *final = cotangents[: contract.final]
-        cts = {"ct_y": torch.zeros_like(seen[0]) if ct_y is None else ct_y}
-        for name, each, like in zip(
-            contract.every, cotangents[contract.final :], seen[1:], strict=True
-        ):
-            cts[f"{EVERY}{name}"] = torch.zeros_like(like) if each is None else each
-        ends = {n: each for n, each in zip(contract.states, final, strict=True) if each is not None}
-        inputs, parameters = ({name: named[name] for name in names} for names in self._read)
-        values = _named({**inputs, **ran}, kernels)
-        known = kernels.routines.parameters(_named(parameters, kernels), sizes)
-        found = kernels.routines.backward(
-            known, sizes, values, _named(cts, kernels), _named(ends, kernels)
-        )
+        taken = {name: given[k] for name, k in self._read.items()}
+        taken.update(zip(contract.kept, kept, strict=True))
+        for name, each in zip(contract.seen, seen, strict=True):
+            start = contract.states.get(name)
+            taken[name] = each if start is None else _whole(each, given[start])
+        for name, (k, like) in contract.cotangents.items():
+            ct = cotangents[k]
+            taken[name] = torch.zeros_like(seen[like]) if ct is None else ct
+        arrays = dict(zip(taken, _arrays(taken.values(), kernels), strict=True))
+        parameters = {n: arrays.pop(n) for n in self._read if n in contract.layout.parameters}
+        cts = {name: arrays.pop(name) for name in contract.cotangents}
+        ends = zip(contract.states, cotangents[1:], strict=False)
+        final = {n: _arrays((each,), kernels)[0] for n, each in ends if each is not None}
+        known = kernels.routines.parameters(parameters, sizes)
+        found = kernels.routines.backward(known, sizes, arrays, cts, final)
         return _tensors(kernels.gradients(found))
 
     @cached_property
-    def _read(self) -> tuple[list[str], list[str]]:
-        """The inputs and the parameters that the reverse reads."""
+    def _read(self) -> dict[str, int]:
+        """The inputs and parameters that the reverse reads, and where they are given."""
         layout = self.contract.layout
-        names = {*self._kernels("float32", 0).routines.names[BACKWARD], *layout.matrices}
-        return [n for n in layout.inputs if n in names], [
-            n for n in layout.parameters if n in names
-        ]
+        read = {*self._kernels("float32", 0).routines.names[BACKWARD], *layout.matrices}
+        given = enumerate(self.contract.dims)
+        return {n: k for k, n in given if n in read and n not in layout.states}
 
     def _save(self, ctx: Any, inputs: tuple[Any, ...], output: Tensors) -> None:
         contract = self.contract
@@ -198,10 +192,6 @@ def _arrays(tensors: Iterable[Tensor], kernels: Kernels) -> list[Array]:
         else checked_array("tensor", each, each.shape, kind)
         for each in arrays
     ]
-
-
-def _named(tensors: Mapping[str, Tensor], kernels: Kernels) -> dict[str, Array]:
-    return dict(zip(tensors, _arrays(tensors.values(), kernels), strict=True))
 
 
 def _whole(y: Tensor, initial: Tensor) -> Tensor:
