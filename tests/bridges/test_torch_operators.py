@@ -10,6 +10,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the bridge is to PyTorch")
 
 from gatewright.bridges.torch.operators import operators  # noqa: E402
+from gatewright.runtime.validate import ArgumentError  # noqa: E402
 from tests.bridges.cases import CELLS, distance, flat, given, loss, pair  # noqa: E402
 
 # PyTorch's own, when it first compiles or differentiates forward.
@@ -227,17 +228,121 @@ def test_no_copies_are_made_of_contiguous_tensors(monkeypatch: pytest.MonkeyPatc
     layer, _ = pair("lstm")
     seen: dict[str, Any] = {}
     known = operators(layer.loaded)
-    kernels = known._kernels("float64", 0)
-    whole = kernels.forward
+    routines = known._kernels("float64", 0).routines
+    whole = routines._call
 
-    def forward(parameters: Any, x: Any, state: Any, **options: Any) -> Any:
-        seen.update(parameters, x=x, **state)
-        seen["run"] = whole(parameters, x, state, **options)
-        return seen["run"]
+    def call(direction: str, values: Any, plan: Any) -> None:
+        seen.update(values)
+        whole(direction, values, plan)
 
-    monkeypatch.setattr(kernels, "forward", forward)
+    monkeypatch.setattr(routines, "_call", call)
+    # What is packed is copied: matrices are not what the routine is called with.
     tensors = [each.detach() for each in given(layer)]
     found = known.training(0, *tensors)
     for name, tensor in zip(known.contract.dims, tensors, strict=True):
-        assert seen[name].ctypes.data == tensor.data_ptr()
-    assert found[0].data_ptr() == seen["run"].y.ctypes.data
+        if name not in (*known.contract.states, *known.contract.layout.matrices):
+            assert seen[name].ctypes.data == tensor.data_ptr()
+    assert found[0].data_ptr() == seen["h"][1:].ctypes.data
+    assert found[known.contract.results].data_ptr() == seen[known.contract.kept[0]].ctypes.data
+
+
+def wrong_calls() -> list[tuple[str, str, Callable[[list[Any]], None]]]:
+    """Return an operator, what its refusal says, and a change of its arguments."""
+
+    def resized(index: int, *shape: int) -> Callable[[list[Any]], None]:
+        def change(arguments: list[Any]) -> None:
+            arguments[index] = torch.zeros(shape, dtype=arguments[index].dtype)
+
+        return change
+
+    def single(arguments: list[Any]) -> None:
+        arguments[3] = arguments[3].float()
+
+    # Arguments of the forward: threads, x [5, 3, 4], h and c [3, 6], W_i [6, 4] and so on.
+    forward = [
+        ("`h` must have shape", resized(2, 2, 6)),
+        ("`c` must have shape", resized(3, 3, 5)),
+        ("`h` must have shape", resized(1, 5, 300, 4)),
+        ("`x` must have shape", resized(1, 5, 3)),
+        ("`W_i` must have shape", resized(4, 6, 3)),
+        ("`U_i` must have shape", resized(8, 7, 6)),
+        ("must have dtype float64", single),
+    ]
+    # Of the reverse: threads, three cotangents, those of the forward, y, and what was kept.
+    reverse = [
+        ("cotangent 0 must have shape", resized(1, 5, 2, 6)),
+        ("cotangent 2 must have shape", resized(3, 1, 6)),
+        ("`h` must have shape", resized(4, 5, 300, 4)),
+        ("kept array 0 must have shape", resized(19, 4, 3, 6)),
+        ("kept array 1 must have shape", resized(20, 5, 3, 6)),
+        ("kept array 2 must have shape", resized(21, 5, 2, 6)),
+    ]
+    found = [(kind, *each) for kind in ("training", "inference") for each in forward]
+    return found + [("backward", *each) for each in reverse]
+
+
+@pytest.mark.parametrize(
+    ("kind", "says", "change"), wrong_calls(), ids=lambda each: each if type(each) is str else ""
+)
+def test_operators_refuse_what_does_not_fit(
+    kind: str, says: str, change: Callable[[list[Any]], None]
+) -> None:
+    """Kernels index without bounds checks: no call may reach them, whatever was called before."""
+    layer, _ = pair("lstm")
+    known = operators(layer.loaded)
+    arguments: list[Any] = [0, *(each.detach() for each in given(layer))]
+    if kind == "backward":
+        found = known.training(*arguments)
+        cotangents = [torch.randn_like(each) for each in found[: known.contract.results]]
+        arguments[1:1] = cotangents
+        arguments += [found[0], *found[known.contract.results :]]
+    operator = getattr(known, kind)
+    expected = operator(*arguments)
+    wrong = list(arguments)
+    change(wrong)
+    with pytest.raises(ArgumentError, match=says):
+        operator(*wrong)
+    assert distance(operator(*arguments), expected) == 0.0
+
+
+def test_a_batch_of_another_size_after_the_first_has_its_own_sizes() -> None:
+    layer, eager = pair("lstm")
+    for rows, steps in ((3, 5), (40, 5), (3, 50), (1, 1), (3, 5)):
+        x = torch.randn(steps, rows, 4, dtype=torch.float64, requires_grad=True)
+        found, expected = layer(x), eager(x)
+        assert distance(flat(found), flat(expected)) < TOLERANCE
+        gradients = [torch.autograd.grad(loss(each), x) for each in (found, expected)]
+        assert distance(*gradients) < TOLERANCE
+
+
+def test_tensors_that_are_not_contiguous_are_read_as_they_are_meant() -> None:
+    layer, _ = pair("lstm")
+    known, plain = operators(layer.loaded), [each.detach() for each in given(layer)]
+    odd = [torch.stack((each, each), -1)[..., 0] for each in plain]
+    assert not any(each.is_contiguous() for each in odd if each.numel() > 1)
+    assert distance(known.training(0, *odd), known.training(0, *plain)) == 0.0
+
+
+def test_a_parametrized_weight_is_used_and_learns() -> None:
+    Module: Any = torch.nn.Module
+
+    class Doubled(Module):  # type: ignore[misc]
+        def forward(self, weight: Any) -> Any:
+            return 2.0 * weight
+
+    layer, other = pair("gru")
+    for each in (layer, other):
+        torch.nn.utils.parametrize.register_parametrization(each.l0, "W_z", Doubled())
+    x = torch.randn(5, 3, 4, dtype=torch.float64)
+    results = [each(x) for each in (layer, other)]
+    assert distance(flat(results[0]), flat(results[1])) < TOLERANCE
+    gradients = [
+        torch.autograd.grad(loss(result), list(each.parameters()))
+        for result, each in zip(results, (layer, other), strict=True)
+    ]
+    assert distance(*gradients) < TOLERANCE
+    with torch.no_grad():
+        torch.nn.utils.parametrize.remove_parametrizations(
+            layer.l0, "W_z", leave_parametrized=False
+        )
+    assert distance(flat(layer(x)), flat(results[0])) > 1e-3

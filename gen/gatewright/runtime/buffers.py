@@ -28,8 +28,15 @@ ALIGNMENT = 64
 # Arrays whose sizes are powers of two would all begin in the same set of the first-level cache,
 # which a loop over twenty of them then fights for: each begins so many bytes further on.
 STAGGER = 5 * ALIGNMENT
-# A buffer that only the pool and the two names of the search refer to is free.
-_FREE = 3
+
+
+def _references(held: tuple[Array]) -> int:
+    """Return how many references there are to the array of a tuple."""
+    return max(map(sys.getrefcount, held))
+
+
+# What it returns where nothing but the tuple does: versions of Python count differently.
+_ALONE = _references((np.empty(0),))
 
 
 class Buffers:
@@ -37,7 +44,7 @@ class Buffers:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: dict[int, list[tuple[Array, int]]] = {}
+        self._known: dict[int, list[tuple[tuple[Array], int]]] = {}
         self._clock = 0
 
     def arrays(self, shapes: Mapping[str, tuple[int, ...]], dtype: str) -> dict[str, Array]:
@@ -58,14 +65,13 @@ class Buffers:
 
     def _free(self, size: int) -> Array:
         found = self._known.setdefault(size, [])
-        for index in range(len(found)):
-            buffer, _ = found[index]
-            if sys.getrefcount(buffer) <= _FREE:
-                found[index] = (buffer, self._clock)
-                return buffer
+        for index, (held, _) in enumerate(found):
+            if _references(held) <= _ALONE:
+                found[index] = (held, self._clock)
+                return held[0]
         self._forget()
         buffer = np.empty(size + ALIGNMENT, np.uint8)
-        self._known.setdefault(size, []).append((buffer, self._clock))
+        self._known.setdefault(size, []).append(((buffer,), self._clock))
         return buffer
 
     def _forget(self) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -30,7 +29,9 @@ from gatewright.runtime.pieces import (
     checked_every,
     forward_in_pieces,
 )
-from gatewright.runtime.storage import BACKWARD, FORWARD, Shapes, Storage, storage, work
+from gatewright.runtime.routines import Routines
+from gatewright.runtime.sizes import check_reach
+from gatewright.runtime.storage import BACKWARD, FORWARD, Shapes
 from gatewright.runtime.validate import ArgumentError, Array, checked_array, checked_dict
 
 __all__ = ["Gradients", "HostMemory", "Kernels", "Memory", "Run", "Step"]
@@ -83,18 +84,19 @@ class Kernels:
         engine: Engine | None = None,
     ) -> None:
         self.module = module
-        self._engine = engine or module.layout.engine
         self.layout: Layout = module.layout
         self.dtype = module.dtype
         self.target = module.target
-        self._memory = memory
+        self.memory = memory
         self._constants = {**module.layout.constants, **(constants or {})}
-        self._routines = {each: module.routine(each) for each in (FORWARD, BACKWARD)}
-        self._names = {each: module.arguments(each) for each in (FORWARD, BACKWARD)}
-        self._planned = lru_cache(256)(self._make_plan)
+        self.routines = Routines(module, memory, self._constants, engine or module.layout.engine)
 
     def __repr__(self) -> str:
         return f"Kernels({self.layout.cell!r}, target={self.target!r}, dtype={self.dtype!r})"
+
+    def with_memory(self, memory: Memory) -> Kernels:
+        """Return the same kernels with other memory for their arrays."""
+        return Kernels(self.module, memory, self._constants, self.routines.engine)
 
     def prepare(self, parameters: Mapping[str, Array], copy: bool = True) -> Parameters:
         """Return a copy of the parameters that `forward` and `step` take and need not pack again.
@@ -138,14 +140,16 @@ class Kernels:
         known = self._parameters(parameters, copy=False)
         sizes = dict(known.sizes)
         inputs = self._checked_inputs(x, sizes)
-        self._check_spread(sizes)
+        check_reach(self.layout, sizes)
         initial = self._checked_states("states", state, sizes)
         if checkpoint is None or not keep:
-            return self._run(known, sizes, self._forward(known, inputs, initial, keep), keep)
+            values = self.routines.forward(known, sizes, inputs, initial, keep)
+            return self._run(known, sizes, values, keep)
 
         def piece(inputs: Arrays, initial: Arrays) -> tuple[Array, Arrays]:
-            values = self._forward(known, inputs, initial, False)
-            run = self._run(known, {**sizes, "T": len(next(iter(inputs.values())))}, values, False)
+            part = {**sizes, "T": len(next(iter(inputs.values())))}
+            values = self.routines.forward(known, part, inputs, initial, False)
+            run = self._run(known, part, values, False)
             return run.y, run.state
 
         every = checked_every(checkpoint)
@@ -172,7 +176,9 @@ class Kernels:
         cts = checked_cotangents(self.layout, self.dtype, run.sizes, ct_y, ct_states)
         final = self._checked_states("cotangents of states", ct_state, run.sizes)
         if run.kept is not None:
-            return self._gradients(self._backward(run.parameters, run.kept, cts, final, None))
+            return self.gradients(
+                self.routines.backward(run.parameters, run.sizes, run.kept, cts, final)
+            )
 
         def piece(
             inputs: Arrays,
@@ -181,24 +187,25 @@ class Kernels:
             final: Arrays,
             sums: Mapping[str, Any] | None,
         ) -> Arrays:
-            kept = self._forward(run.parameters, inputs, initial, True)
-            found = self._backward(run.parameters, kept, cts, final, sums)
+            part = {**run.sizes, "T": len(next(iter(inputs.values())))}
+            kept = self.routines.forward(run.parameters, part, inputs, initial, True)
+            found = self.routines.backward(run.parameters, part, kept, cts, final, sums)
             return {name: found[name] for name in self.layout.gradients}
 
         assert run.pieces
-        return self._gradients(backward_in_pieces(piece, run.pieces, cts, final))
+        return self.gradients(backward_in_pieces(piece, run.pieces, cts, final))
 
     def plans(self, sizes: Mapping[str, int], keep: bool = True) -> dict[str, Plan]:
         """Return how `forward` and `backward` are run for T, B and the cell's dimensions."""
-        return {each: self._plan(each, sizes, keep)[0] for each in (FORWARD, BACKWARD)}
+        return {each: self.routines.plan(each, sizes, keep)[0] for each in (FORWARD, BACKWARD)}
 
     def kept_shapes(self, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
         """Return the shapes of what a run keeps for `backward` besides its inputs, by name.
 
         `sizes` has T, B and the cell's dimensions.
         """
-        lasting = self._plan(FORWARD, sizes, True)[1].lasting
-        return {name: lasting[name] for name in self._names[BACKWARD] if name in lasting}
+        lasting = self.routines.plan(FORWARD, sizes, True)[1].lasting
+        return {name: lasting[name] for name in self.routines.names[BACKWARD] if name in lasting}
 
     def revived(
         self, parameters: Mapping[str, Array] | Parameters, kept: Mapping[str, Array]
@@ -214,7 +221,7 @@ class Kernels:
             name: checked_array(name, kept.get(name), shape, self.dtype)
             for name, shape in self.kept_shapes(sizes).items()
         }
-        values = {n: self._memory.upload(array) for n, array in {**inputs, **found}.items()}
+        values = {n: self.memory.upload(array) for n, array in {**inputs, **found}.items()}
         return Run(np.empty(0, self.dtype), {}, {}, values, sizes, known)
 
     def kept_bytes(self, sizes: Mapping[str, int], checkpoint: int | None = None) -> int:
@@ -228,7 +235,7 @@ class Kernels:
             return size * sum(prod(shape) for shape in shapes.values())
 
         if checkpoint is None:
-            return bytes_of(self._plan(FORWARD, sizes, True)[1].lasting)
+            return bytes_of(self.routines.plan(FORWARD, sizes, True)[1].lasting)
         dims = self.layout.states.values()
         states = sum(sizes["B"] * prod(sizes[dim] for dim in each) for each in dims)
         output = sizes["T"] * sizes["B"] * prod(sizes[dim] for dim in self.layout.output_dims)
@@ -241,13 +248,14 @@ class Kernels:
         return checked_dict("inputs", x, names)
 
     def _parameters(self, given: Mapping[str, Array] | Parameters, copy: bool) -> Parameters:
-        layout, engine = self.layout, self._engine
-        if not isinstance(given, Parameters):
-            constants, memory = self._constants, self._memory
-            return checked_parameters(given, layout, self.dtype, engine, memory, constants, copy)
-        if not given.fits(layout, self.dtype, engine):
-            raise ArgumentError("these parameters were prepared by other kernels")
-        return given
+        if isinstance(given, Parameters):
+            if not given.fits(self.layout, self.dtype, self.routines.engine):
+                raise ArgumentError("these parameters were prepared by other kernels")
+            return given
+        arrays, sizes = checked_parameters(given, self.layout, self.dtype)
+        if copy:
+            arrays = {name: array.copy() for name, array in arrays.items()}
+        return self.routines.parameters(arrays, sizes)
 
     def _checked_inputs(self, x: Any, sizes: dict[str, int]) -> Arrays:
         found = {}
@@ -273,78 +281,6 @@ class Kernels:
                 found[name] = checked_array(name, state[name], shape, self.dtype)
         return found
 
-    def _check_spread(self, sizes: Mapping[str, int]) -> None:
-        """Refuse sequences whose arrays a 32-bit index could not reach."""
-        rows = (sizes["T"] + 1) * sizes["B"]
-        widest = max(sizes[dim] for dim in self.layout.dims)
-        if rows * widest > 2**31 - 1:
-            raise ArgumentError(f"(T + 1) * B * {widest} must be below 2**31; got {rows * widest}")
-
-    def _plan(self, direction: str, sizes: Mapping[str, int], kept: bool) -> tuple[Plan, Storage]:
-        return self._planned(direction, tuple(sizes.items()), kept)
-
-    def _make_plan(
-        self, direction: str, sizes: tuple[tuple[str, int], ...], kept: bool
-    ) -> tuple[Plan, Storage]:
-        known, size = dict(sizes), np.dtype(self.dtype).itemsize
-        plan = self._engine.plan(work(self.layout, direction, known, kept, size))
-        return plan, storage(self.layout, direction, known, kept, plan.chunk)
-
-    def _forward(
-        self, parameters: Parameters, inputs: Arrays, initial: Arrays, keep: bool
-    ) -> dict[str, Any]:
-        """Run checked arguments forward; return what lasts, by name."""
-        first = next(iter(inputs.values()))
-        sizes = {**parameters.sizes, "T": first.shape[0], "B": first.shape[1]}
-        for name, array in inputs.items():
-            sizes.update(zip(self.layout.inputs[name], array.shape[2:], strict=True))
-        plan, shapes = self._plan(FORWARD, sizes, keep)
-        values = {name: self._memory.upload(array) for name, array in inputs.items()}
-        values |= self._memory.arrays(shapes.lasting, self.dtype)
-        for name, array in initial.items():
-            self._memory.write(values[name][0], array)
-        if first.size:
-            passing = self._memory.arrays(shapes.passing, self.dtype)
-            more = {"T": sizes["T"], "chunk": plan.chunk, "kept": keep, **passing}
-            self._call(FORWARD, {**parameters.arrays(False), **values, **more}, plan)
-        return values
-
-    def _backward(
-        self,
-        parameters: Parameters,
-        kept: Mapping[str, Any],
-        cts: Arrays,
-        final: Arrays,
-        sums: Mapping[str, Any] | None,
-    ) -> dict[str, Any]:
-        """Run checked cotangents back; return all arrays. Gradients add to `sums` if given."""
-        memory = self._memory
-        T, B = cts["ct_y"].shape[:2]
-        sizes = {**parameters.sizes, "T": T, "B": B}
-        for name, dims in self.layout.inputs.items():
-            sizes.update(zip(dims, kept[name].shape[2:], strict=True))
-        plan, shapes = self._plan(BACKWARD, sizes, True)
-        given = {name: sums[name] for name in self.layout.sums} if sums else {}
-        new = {name: shape for name, shape in shapes.lasting.items() if name not in given}
-        lasting = given | memory.arrays(new, self.dtype)
-        values = {**kept, **{n: memory.upload(each) for n, each in cts.items()}, **lasting}
-        values |= memory.arrays(shapes.passing, self.dtype)
-        if not sizes["T"] * sizes["B"]:
-            for array in lasting.values():
-                memory.write(array, np.zeros(array.shape, self.dtype))
-        for name, array in final.items():
-            carried = values[f"d_{name}"]
-            memory.write(carried[sizes["T"] % carried.shape[0]], array)
-        if sizes["T"] * sizes["B"]:
-            more = {"T": sizes["T"], "chunk": plan.chunk, "more": sums is not None}
-            self._call(BACKWARD, {**parameters.arrays(True), **values, **more}, plan)
-        return values
-
-    def _call(self, direction: str, values: Mapping[str, Any], plan: Plan) -> None:
-        """Call `forward` or `backward` with the values of its argument names."""
-        arguments = [values[name] for name in self._names[direction]]
-        self._engine.run(self._routines[direction], arguments, plan)
-
     def _run(
         self,
         parameters: Parameters,
@@ -352,15 +288,16 @@ class Kernels:
         values: Mapping[str, Any],
         keep: bool,
     ) -> Run:
-        states = {name: self._memory.download(values[name]) for name in self.layout.states}
+        states = {name: self.memory.download(values[name]) for name in self.layout.states}
         name, slab = self.layout.output
-        whole = states[name] if name in states else self._memory.download(values[name])
+        whole = states[name] if name in states else self.memory.download(values[name])
         y = whole[slab : slab + sizes["T"]]
         final = {n: array[sizes["T"]].copy() for n, array in states.items()}
         return Run(y, final, states, values if keep else None, sizes, parameters)
 
-    def _gradients(self, values: Mapping[str, Any]) -> Gradients:
-        layout, download = self.layout, self._memory.download
+    def gradients(self, values: Mapping[str, Any]) -> Gradients:
+        """Return the gradients among the arrays that the reverse leaves behind."""
+        layout, download = self.layout, self.memory.download
         inputs = {name: download(values[f"d_{name}"]) for name in layout.inputs}
         # After the last step of the reverse, every cotangent of a state is in its first slab.
         state = {name: download(values[f"d_{name}"])[0].copy() for name in layout.states}

@@ -1,4 +1,4 @@
-"""Dict of arrays -> Parameters: validated, uploaded, and packed once for each direction.
+"""Dict of arrays -> Parameters: packed once for each direction, when it first runs.
 
 Why an object a caller can keep: packing matrices costs as much as a few time steps, and weights do
 not change between the sequences of an evaluation.
@@ -9,18 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from gatewright.runtime.engine import Engine
 from gatewright.runtime.layout import Layout
-from gatewright.runtime.memory import Memory
 from gatewright.runtime.validate import ArgumentError, Array, checked_array, checked_dict
 
 
 class Parameters:
     """The parameters of one cell at one moment: `sizes` by dimension, `values` by name.
 
-    Made by `Kernels.prepare`, which copies what it is given.
+    Made by `Kernels.prepare`, which copies what it is given, or `Routines.parameters`.
     """
 
     def __init__(
@@ -57,31 +54,22 @@ class Parameters:
 
 
 def checked_parameters(
-    given: object,
-    layout: Layout,
-    dtype: str,
-    engine: Engine,
-    memory: Memory,
-    constants: Mapping[str, float],
-    copy: bool,
-) -> Parameters:
-    """Return a dict of arrays as Parameters. Raises ArgumentError if one does not fit the cell."""
+    given: object, layout: Layout, dtype: str
+) -> tuple[dict[str, Array], dict[str, int]]:
+    """Return checked arrays by name, and the sizes of their dimensions.
+
+    Raises ArgumentError if `given` is no dict of arrays that fit the cell.
+    """
     arrays = checked_dict("parameters", given, tuple(layout.parameters))
     sizes: dict[str, int] = {}
-    values: dict[str, Any] = {}
+    found: dict[str, Array] = {}
     for name, dims in layout.parameters.items():
         shape = tuple([sizes.get(dim, dim) for dim in dims])
-        array: Array = checked_array(name, arrays[name], shape, dtype)
+        array = found[name] = checked_array(name, arrays[name], shape, dtype)
         # Where all sizes were known, the array has been held against them.
         if array.shape != shape:
             for dim, size in zip(dims, array.shape, strict=True):
                 if not size:
                     raise ArgumentError(f"`{name}` is empty: `{dim}` must be at least 1")
                 sizes.setdefault(dim, size)
-        if not dims:
-            values[name] = array[()]
-        else:
-            values[name] = memory.upload(array.copy() if copy else array)
-    for name, value in constants.items():
-        values[name] = np.dtype(dtype).type(value)
-    return Parameters(layout, dtype, engine, values, sizes)
+    return found, sizes

@@ -6,7 +6,6 @@ its kernels are held against those in double precision.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -93,6 +92,4 @@ class Filled:
 
 def refilled(kernels: Kernels, fill: Callable[[tuple[int, ...]], Array]) -> Kernels:
     """Return the same kernels with memory whose new arrays start with the given contents."""
-    other = copy.copy(kernels)
-    other._memory = Filled(kernels._memory, fill)
-    return other
+    return kernels.with_memory(Filled(kernels.memory, fill))

@@ -2,7 +2,9 @@
 
     functions  the function table in PyTorch's words
     eager      a forward Program in plain operations: any device, every derivative
-    operators  compiled kernels as operators of PyTorch, with gradient, fake and vmap rules
+    registration  how an operator of PyTorch runs: on the CPU, under autograd, traced, under vmap
+    contract   what the operators take and return, and whether it fits
+    operators  compiled kernels as operators of PyTorch
     guards     what is refused, with a sentence
     backend    kernels or plain operations, and why
     inputs     what a caller gives, in whichever form, and the way back to it

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gatewright.bridges.torch.eager import EagerSequence
-from gatewright.bridges.torch.guards import on_kernel_device, refuse_place
+from gatewright.bridges.torch.guards import on_kernel_device
 from gatewright.bridges.torch.kernel import KernelSequence
 from gatewright.loaded import LoadedCell
 from gatewright.runtime.validate import ArgumentError, checked_size
@@ -42,14 +42,12 @@ class Backend:
     def sequence(self, x: Tensor, every: bool) -> Any:
         """Return what runs x, with the states of every step as results if `every`.
 
-        Raises ArgumentError where kernels were asked for and cannot run x.
+        A sequence of kernels raises ArgumentError where it cannot run x.
         """
         eager = self.name == "eager"
         if self.name == "auto" and not on_kernel_device(x):
             eager = True
             self._tell(x.device)
-        if not eager:
-            refuse_place(x)
         return self._sequences[eager, every]
 
     def _tell(self, device: torch.device) -> None:

@@ -9,41 +9,36 @@ Why shapes come from the runtime's own storage rules: tracing then promises what
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from gatewright.runtime.cotangents import EVERY
 from gatewright.runtime.layout import Layout
-from gatewright.runtime.storage import FORWARD, Shapes, storage
-from gatewright.runtime.validate import Array
+from gatewright.runtime.sizes import checked_sizes
+from gatewright.runtime.storage import FORWARD, storage
+from gatewright.runtime.validate import ArgumentError, Array
 
 Tensors = tuple[Tensor, ...]
-Arrays = dict[str, Array]
 Sizes = dict[str, Any]
-
-
-class Given(NamedTuple):
-    """What a sequence is given, as arrays by name."""
-
-    inputs: Arrays
-    states: Arrays
-    parameters: Arrays
+Shapes = tuple[Any, ...]
+# The sizes of so many different calls are remembered.
+REMEMBERED = 1024
 
 
 class Reversed(NamedTuple):
-    """What the reverse is given: cotangents of all results, and the forward's own.
+    """What the reverse is given, tensors or shapes: cotangents of results, and the forward's own.
 
-    `seen` are the output and the states of every step.
+    `seen` are the output and the states of every step; a cotangent may be None.
     """
 
-    cotangents: tuple[Tensor | None, ...]
-    given: Tensors
-    seen: Tensors
-    kept: Tensors
+    cotangents: tuple[Any, ...]
+    given: tuple[Any, ...]
+    seen: tuple[Any, ...]
+    kept: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -58,9 +53,9 @@ class Contract:
         return {**self.layout.inputs, **self.layout.states, **self.layout.parameters}
 
     @cached_property
-    def states(self) -> tuple[str, ...]:
-        """The names of the states."""
-        return tuple(self.layout.states)
+    def states(self) -> dict[str, int]:
+        """The names of the states, and where among everything given each of them begins."""
+        return {name: k for k, name in enumerate(self.dims) if name in self.layout.states}
 
     @cached_property
     def every(self) -> tuple[str, ...]:
@@ -89,22 +84,54 @@ class Contract:
         shapes = self._lasting(dict.fromkeys(("T", "B", *self.layout.dims), 1))
         return tuple(name for name in shapes if name not in self.seen)
 
-    def arrays(self, given: Sequence[Tensor]) -> Given:
-        """Return views of the tensors by name."""
-        named = dict(zip(self.dims, map(view, given), strict=True))
-        groups = (self.layout.inputs, self.layout.states, self.layout.parameters)
-        return Given(*({name: named[name] for name in group} for group in groups))
+    @cached_property
+    def cotangents(self) -> dict[str, tuple[int, int]]:
+        """The cotangents of every step: each with its place among them all and in what is seen."""
+        every = {f"{EVERY}{name}": (self.final + k, 1 + k) for k, name in enumerate(self.every)}
+        return {"ct_y": (0, 0), **every}
 
-    def sizes(self, given: Sequence[Tensor]) -> Sizes:
+    def groups(self, arrays: Sequence[Array]) -> list[dict[str, Array]]:
+        """Return inputs, initial states and parameters by name."""
+        found, first = [], 0
+        for group in (self.layout.inputs, self.layout.states, self.layout.parameters):
+            last = first + len(group)
+            found.append(dict(zip(group, arrays[first:last], strict=True)))
+            first = last
+        return found
+
+    @cached_property
+    def fitted(self) -> Callable[[Shapes], Sizes]:
+        """What returns all sizes, from shapes of what is given; remembered by these.
+
+        Raises ArgumentError for one that does not fit: kernels index without bounds checks.
+        """
+        return lru_cache(REMEMBERED)(partial(checked_sizes, self.layout))
+
+    @cached_property
+    def fitted_reverse(self) -> Callable[[Shapes], Sizes]:
+        """What returns all sizes, from shapes of all that the reverse is given; remembered too."""
+        return lru_cache(REMEMBERED)(self._fitted_reverse)
+
+    def _fitted_reverse(self, shapes: Shapes) -> Sizes:
+        cotangents, given, seen, kept = self.split(shapes)
+        sizes = checked_sizes(self.layout, given)
+        lasting = self._lasting(sizes)
+        every = {name: (sizes["T"], *lasting[name][1:]) for name in self.seen}
+        y, *states = every.values()
+        final = [(sizes["B"], *(sizes[d] for d in dims)) for dims in self.layout.states.values()]
+        wanted = [y, *final, *states, y, *states, *(lasting[name] for name in self.kept)]
+        for k, (found, shape) in enumerate(zip((*cotangents, *seen, *kept), wanted, strict=True)):
+            if found is not None and tuple(found) != shape:
+                what = f"cotangent {k}" if k < self.results else f"kept array {k - self.results}"
+                raise ArgumentError(f"{what} must have shape {list(shape)}; got {list(found)}")
+        return sizes
+
+    def symbols(self, given: Sequence[Tensor]) -> Sizes:
         """Return T, B and every dimension; symbolic where the tensors' own sizes are."""
         found: Sizes = {"T": given[0].shape[0], "B": given[0].shape[1]}
         for dims, tensor in zip(self.dims.values(), given, strict=True):
             found.update(zip(reversed(dims), reversed(tensor.shape), strict=False))
         return found
-
-    def initial(self, given: Sequence[Tensor], name: str) -> Tensor:
-        """Return an initial state by name."""
-        return given[list(self.dims).index(name)]
 
     def split(self, tensors: Sequence[Any]) -> Reversed:
         """Return the arguments of the reverse in their groups."""
@@ -115,7 +142,7 @@ class Contract:
 
     def traced(self, given: Sequence[Tensor], keep: bool) -> Tensors:
         """Return empty tensors with the shapes, strides and offsets of the forward's results."""
-        sizes, new = self.sizes(given), given[0].new_empty
+        sizes, new = self.symbols(given), given[0].new_empty
         final = [
             new((sizes["B"], *(sizes[d] for d in dims))) for dims in self.layout.states.values()
         ]
@@ -132,11 +159,5 @@ class Contract:
         y, *states = parts
         return (y, *final, *states, *(new(lasting[each]) for each in self.kept))
 
-    def _lasting(self, sizes: Sizes) -> Shapes:
+    def _lasting(self, sizes: Sizes) -> dict[str, tuple[int, ...]]:
         return storage(self.layout, FORWARD, sizes, True, 1).lasting
-
-
-def view(tensor: Tensor) -> Array:
-    """Return a tensor's numbers as an array over the same memory."""
-    array: Array = tensor.numpy(force=True)
-    return array

@@ -18,6 +18,7 @@ from gatewright.runtime.validate import ArgumentError
 KERNEL_DEVICES = ("cpu", "meta")
 KERNEL_DTYPES = (torch.float32, torch.float64)
 OTHERWISE = "use backend='eager'"
+_functorch: Any = torch._C._functorch
 
 
 def refuse_transforms(tensors: Sequence[Tensor]) -> None:
@@ -29,7 +30,9 @@ def refuse_transforms(tensors: Sequence[Tensor]) -> None:
                 raise NotImplementedError(
                     f"the kernels have no forward-mode derivative (jvp, jacfwd): {OTHERWISE}"
                 )
-    if not torch.compiler.is_compiling() and any(map(_of_torch_func, tensors)):
+    # Outside all transforms there is nothing to look for.
+    within = not torch.compiler.is_compiling() and _functorch.peek_interpreter_stack() is not None
+    if within and any(map(_of_torch_func, tensors)):
         raise NotImplementedError(
             "torch.func.grad, vjp and jacrev cannot see through the kernels: "
             f"use `backward` or torch.autograd.grad, or {OTHERWISE}"
@@ -37,10 +40,9 @@ def refuse_transforms(tensors: Sequence[Tensor]) -> None:
 
 
 def _of_torch_func(tensor: Tensor) -> bool:
-    functorch = torch._C._functorch
-    while functorch.is_batchedtensor(tensor):
-        tensor = functorch.get_unwrapped(tensor)
-    return bool(functorch.is_gradtrackingtensor(tensor))
+    while _functorch.is_batchedtensor(tensor):
+        tensor = _functorch.get_unwrapped(tensor)
+    return bool(_functorch.is_gradtrackingtensor(tensor))
 
 
 def on_kernel_device(tensor: Tensor) -> bool:

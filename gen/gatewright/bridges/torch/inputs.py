@@ -76,7 +76,8 @@ class Rows:
 def rows_of(x: Any, lengths: Any, network: Network, batch_first: bool, like: Tensor) -> Rows:
     """Return what a caller gave as Rows. Raises ArgumentError for what does not fit the layer."""
     names = network.inputs
-    if isinstance(x, Mapping):
+    # A tensor is no mapping, but to ask so takes as long as the rest.
+    if not isinstance(x, Tensor) and isinstance(x, Mapping):
         given = {name: checked_dict("inputs", x, names)[name] for name in names}
     elif len(names) > 1:
         raise ArgumentError(f"x must be a dict of the inputs {', '.join(names)}; got one")

@@ -11,7 +11,7 @@ its paper say which is which. `weights` translates.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from os import PathLike
 from typing import Any
@@ -200,8 +200,8 @@ class RecurrentLayer(nn.Module):
                 x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
                 if described.dropout and k + 1 < described.num_layers:
                     x = nn.functional.dropout(x, described.dropout, self.training)
-            found = tuple(torch.stack(each) for each in zip(*states, strict=True))
-        return x, tuple(torch.stack(each) for each in zip(*finals, strict=True)), found
+            found = tuple(map(_stacked, zip(*states, strict=True)))
+        return x, tuple(map(_stacked, zip(*finals, strict=True))), found
 
     def _every(self, y: Tensor, more: Tensors) -> Tensors:
         """Return the states of every step in order: that of the output is the output."""
@@ -225,14 +225,24 @@ class RecurrentLayer(nn.Module):
     def _run(self, index: int, sequence: Any) -> Any:
         """Return the function that runs one direction of one layer on inputs and states."""
         group = self.network.groups[index]
-        held, shapes = self._held(group), self.network.parameters(group)
+        given = self._given(group)
 
         def run(inputs: Tensors, states: Tensors) -> Any:
-            zeros = inputs[0].new_zeros
-            given = [held[n] if n in held else zeros(shape) for n, shape in shapes.items()]
             return sequence((*inputs, *states, *given))
 
         return run
+
+    def _given(self, group: str) -> list[Tensor]:
+        """Return the parameters of a layer and direction; those that are not learned are zero."""
+        held: nn.ParameterDict = self._held(group)
+        found: list[Tensor] = []
+        for name, shape in self.network.parameters(group).items():
+            # The module itself takes longer, but finds what a parametrization has put in its place.
+            tensor: Tensor | None = held._parameters.get(name)
+            if tensor is None:
+                tensor = held[name] if name in held else self._like().new_zeros(shape)
+            found.append(tensor)
+        return found
 
     def _initial(self, hx: Hidden | None, B: int, like: Tensor, batched: bool) -> Tensors:
         """Return initial states [num_layers * directions, B, dim], as given, learned or zero."""
@@ -260,12 +270,12 @@ class RecurrentLayer(nn.Module):
 
     def _like(self) -> Tensor:
         """Return a parameter: x must have its dtype and device."""
-        first: Tensor = next(iter(self._held("l0").values()))
+        held = self._held("l0")
+        first: Tensor = next(iter(held._parameters.values() or held.values()))
         return first
 
     def _held(self, name: str) -> nn.ParameterDict:
-        found = self.get_submodule(name)
-        assert isinstance(found, nn.ParameterDict)
+        found: nn.ParameterDict = getattr(self, name)
         return found
 
     def _hidden(self, states: Tensors) -> Hidden:
@@ -290,3 +300,8 @@ class RecurrentLayer(nn.Module):
         Where PyTorch has two biases and the cell one, the second is zero.
         """
         return weights.save(self)
+
+
+def _stacked(tensors: Sequence[Tensor]) -> Tensor:
+    """Return tensors of one shape as one; of a single one, a view."""
+    return torch.stack(tuple(tensors)) if len(tensors) > 1 else tensors[0].unsqueeze(0)

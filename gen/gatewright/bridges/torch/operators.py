@@ -18,20 +18,25 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from gatewright.bridges.torch.batching import map_rows, map_slices
-from gatewright.bridges.torch.contract import Contract, Tensors, view
+from gatewright.bridges.torch.contract import Contract, Tensors
 from gatewright.bridges.torch.eager import EagerSequence
+from gatewright.bridges.torch.registration import Derivative, Rules, register
 from gatewright.bridges.torch.second_order import second_order
 from gatewright.loaded import LoadedCell
-from gatewright.runtime.kernels import Gradients, Kernels, Run
+from gatewright.runtime.kernels import Gradients, Kernels
+from gatewright.runtime.storage import BACKWARD
 from gatewright.runtime.validate import Array, checked_array
 
+PRECISIONS = {torch.float32: "float32", torch.float64: "float64"}
 _known: dict[str, Operators] = {}
 
 
@@ -52,13 +57,6 @@ class Operators:
         self._compiled: dict[tuple[str, int], Kernels] = {}
         self.contract = Contract(self._kernels("float32", 0).layout)
         self._define()
-        self.training, self.inference, self.backward = map(
-            self._overload, ("", "_inference", "_backward")
-        )
-
-    def _overload(self, suffix: str) -> Any:
-        # What torch.compile can trace is this, not the object that registered it.
-        return getattr(torch.ops.gatewright, f"{self.name}{suffix}").default
 
     def _kernels(self, dtype: str, threads: int) -> Kernels:
         key = (dtype, threads)
@@ -70,73 +68,94 @@ class Operators:
         contract = self.contract
         given = [f"Tensor a{k}" for k in range(len(contract.dims))]
         cotangents = [f"Tensor? ct{k}" for k in range(contract.results)]
+        seen = [f"Tensor s{k}" for k in range(len(contract.seen))]
         kept = [f"Tensor k{k}" for k in range(len(contract.kept))]
 
-        forward = _operator(self.name, given, contract.results + len(kept), self._forward)
-        forward.register_fake(lambda threads, *given: contract.traced(given, keep=True))
-        forward.register_autograd(self._gradient, setup_context=self._save)
-        forward.register_vmap(map_rows(contract, lambda *given: self.training(*given)))
-
-        name = f"{self.name}_inference"
-        inference = _operator(name, given, contract.results, self._infer)
-        inference.register_fake(lambda threads, *given: contract.traced(given, keep=False))
-        inference.register_vmap(map_rows(contract, lambda *given: self.inference(*given)))
-
-        seen = [f"Tensor s{k}" for k in range(len(contract.seen))]
-        name, takes = f"{self.name}_backward", [*cotangents, *given, *seen, *kept]
-        backward = _operator(name, takes, len(given), self._backward)
-        backward.register_fake(
-            lambda threads, *all: tuple(a.new_empty(a.shape) for a in contract.split(all).given)
+        forward = Rules(
+            self._forward,
+            lambda threads, *given: contract.traced(given, keep=True),
+            map_rows(contract, lambda *given: self.training(*given)),
+            Derivative(self._save, self._gradient),
         )
-        setup, formula = second_order(contract, EagerSequence(self._loaded))
-        backward.register_autograd(formula, setup_context=setup)
-        backward.register_vmap(map_slices(lambda *all: self.backward(*all)))
+        inference = Rules(
+            self._infer,
+            lambda threads, *given: contract.traced(given, keep=False),
+            map_rows(contract, lambda *given: self.inference(*given)),
+        )
+        backward = Rules(
+            self._backward,
+            lambda threads, *all: tuple(a.new_empty(a.shape) for a in contract.split(all).given),
+            map_slices(lambda *all: self.backward(*all)),
+            second_order(contract, EagerSequence(self._loaded)),
+        )
+        results = contract.results + len(kept)
+        takes = [*cotangents, *given, *seen, *kept]
+        self.training = register(self.name, _schema(given, results), forward)
+        self.inference = register(
+            f"{self.name}_inference", _schema(given, contract.results), inference
+        )
+        self.backward = register(f"{self.name}_backward", _schema(takes, len(given)), backward)
+
+    def _run(self, threads: int, given: Tensors, keep: bool) -> tuple[dict[str, Any], int]:
+        """Run what is given forward; return what lasts, and T."""
+        contract = self.contract
+        sizes = contract.fitted(tuple([each.shape for each in given]))
+        kernels = self._kernels(_precision(given), threads)
+        inputs, initial, arrays = contract.groups(_arrays(given, kernels))
+        parameters = kernels.routines.parameters(arrays, sizes)
+        values = kernels.routines.forward(parameters, sizes, inputs, initial, keep)
+        return values, sizes["T"]
 
     def _forward(self, threads: int, *given: Tensor) -> Tensors:
-        arrays = self.contract.arrays(given)
-        kernels = self._kernels(_precision(given), threads)
-        run = kernels.forward(arrays.parameters, _one(arrays.inputs), arrays.states)
-        assert run.kept is not None
+        values, T = self._run(threads, given, True)
         # Views of whole arrays: the reverse finds the initial state before a sequence again.
         y, *states = (
-            torch.from_numpy(run.kept[name])[slab : slab + given[0].shape[0]]
+            torch.from_numpy(values[name])[slab : slab + T]
             for name, slab in self.contract.seen.items()
         )
-        kept = (run.kept[each] for each in self.contract.kept)
-        final = map(torch.from_numpy, run.state.values())
-        return (y, *final, *states, *map(torch.from_numpy, kept))
+        kept = (torch.from_numpy(values[name]) for name in self.contract.kept)
+        return (y, *self._final(values, T), *states, *kept)
 
     def _infer(self, threads: int, *given: Tensor) -> Tensors:
-        arrays = self.contract.arrays(given)
-        kernels = self._kernels(_precision(given), threads)
-        run = kernels.forward(arrays.parameters, _one(arrays.inputs), arrays.states, keep=False)
-        states = (run.states[name][1:] for name in self.contract.every)
-        return tuple(map(torch.from_numpy, (run.y, *run.state.values(), *states)))
+        values, T = self._run(threads, given, False)
+        y, *states = (
+            torch.from_numpy(values[name][slab : slab + T])
+            for name, slab in self.contract.seen.items()
+        )
+        return (y, *self._final(values, T), *states)
+
+    def _final(self, values: Any, T: int) -> Iterator[Tensor]:
+        return (torch.from_numpy(values[name][T].copy()) for name in self.contract.states)
 
     def _backward(self, threads: int, *tensors: Tensor | None) -> Tensors:
         contract = self.contract
-        (ct_y, *cts), given, seen, kept = contract.split(tensors)
-        arrays = contract.arrays(given)
+        sizes = contract.fitted_reverse(tuple([t if t is None else t.shape for t in tensors]))
+        cotangents, given, seen, kept = contract.split(tensors)
         kernels = self._kernels(_precision(given), threads)
-        whole = {
-            name: _whole(each, contract.initial(given, name)) if name in contract.states else each
-            for name, each in zip(contract.seen, seen, strict=True)
-        } | dict(zip(contract.kept, kept, strict=True))
-        read = arrays.inputs | {name: view(each) for name, each in whole.items()}
-        checked = {n: checked_array(n, each, each.shape, kernels.dtype) for n, each in read.items()}
-        parameters = kernels.prepare(arrays.parameters, copy=False)
-        sizes = contract.sizes(given)
-        y = checked[contract.layout.output[0]]
-        run = Run(y, {}, {}, kept=checked, sizes=sizes, parameters=parameters)
-        if ct_y is None:
-            ct_y = torch.zeros_like(seen[0])
-        final = {
-            state: view(torch.zeros_like(contract.initial(given, state)) if ct is None else ct)
-            for state, ct in zip(contract.states, cts, strict=False)
-        }
-        every = zip(contract.every, cts[len(contract.states) :], strict=True)
-        states = {state: view(ct) for state, ct in every if ct is not None}
-        return _tensors(kernels.backward(run, view(ct_y), final, states))
+        taken = {name: given[k] for name, k in self._read.items()}
+        taken.update(zip(contract.kept, kept, strict=True))
+        for name, each in zip(contract.seen, seen, strict=True):
+            start = contract.states.get(name)
+            taken[name] = each if start is None else _whole(each, given[start])
+        for name, (k, like) in contract.cotangents.items():
+            ct = cotangents[k]
+            taken[name] = torch.zeros_like(seen[like]) if ct is None else ct
+        arrays = dict(zip(taken, _arrays(taken.values(), kernels), strict=True))
+        parameters = {n: arrays.pop(n) for n in self._read if n in contract.layout.parameters}
+        cts = {name: arrays.pop(name) for name in contract.cotangents}
+        ends = zip(contract.states, cotangents[1:], strict=False)
+        final = {n: _arrays((each,), kernels)[0] for n, each in ends if each is not None}
+        known = kernels.routines.parameters(parameters, sizes)
+        found = kernels.routines.backward(known, sizes, arrays, cts, final)
+        return _tensors(kernels.gradients(found))
+
+    @cached_property
+    def _read(self) -> dict[str, int]:
+        """The inputs and parameters that the reverse reads, and where they are given."""
+        layout = self.contract.layout
+        read = {*self._kernels("float32", 0).routines.names[BACKWARD], *layout.matrices}
+        given = enumerate(self.contract.dims)
+        return {n: k for k, n in given if n in read and n not in layout.states}
 
     def _save(self, ctx: Any, inputs: tuple[Any, ...], output: Tensors) -> None:
         contract = self.contract
@@ -151,19 +170,28 @@ class Operators:
         return (None, *self.backward(ctx.threads, *wanted, *ctx.saved_tensors))
 
 
-def _operator(name: str, takes: list[str], results: int, function: Callable[..., Tensors]) -> Any:
-    schema = f"({', '.join(['int threads', *takes])}) -> ({', '.join(['Tensor'] * results)})"
-    return torch.library.custom_op(
-        f"gatewright::{name}", function, mutates_args=(), device_types="cpu", schema=schema
-    )
+def _schema(takes: list[str], results: int) -> str:
+    return f"({', '.join(['int threads', *takes])}) -> ({', '.join(['Tensor'] * results)})"
 
 
 def _precision(given: Tensors) -> str:
-    return str(given[0].dtype).removeprefix("torch.")
+    kind = given[0].dtype
+    return PRECISIONS.get(kind) or str(kind).removeprefix("torch.")
 
 
-def _one(inputs: dict[str, Array]) -> Any:
-    return inputs if len(inputs) > 1 else next(iter(inputs.values()))
+def _arrays(tensors: Iterable[Tensor], kernels: Kernels) -> list[Array]:
+    """Return arrays over the same memory, copied where kernels could not read it.
+
+    Raises ArgumentError for one of another dtype.
+    """
+    kind = np.dtype(kernels.dtype)
+    arrays = [tensor.numpy(force=True) for tensor in tensors]
+    return [
+        each
+        if each.dtype is kind and each.flags.carray
+        else checked_array("tensor", each, each.shape, kind)
+        for each in arrays
+    ]
 
 
 def _whole(y: Tensor, initial: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ better than refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,12 +16,11 @@ from torch import Tensor
 
 from gatewright.bridges.torch.contract import Contract
 from gatewright.bridges.torch.eager import EagerSequence
+from gatewright.bridges.torch.registration import Derivative
 
-Formula = Callable[..., tuple[Tensor | None, ...]]
 
-
-def second_order(contract: Contract, eager: EagerSequence) -> tuple[Callable[..., None], Formula]:
-    """Return how the reverse saves what its gradient reads, and that gradient."""
+def second_order(contract: Contract, eager: EagerSequence) -> Derivative:
+    """Return how the reverse is differentiated."""
 
     def setup(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         cotangents, given, _, kept = contract.split(inputs[1:])
@@ -38,7 +36,7 @@ def second_order(contract: Contract, eager: EagerSequence) -> tuple[Callable[...
         # What was kept is a function of what was given, which has all of the derivative.
         return (None, *found, *(None,) * ctx.unread)
 
-    return setup, formula
+    return Derivative(setup, formula)
 
 
 def _differentiated(
