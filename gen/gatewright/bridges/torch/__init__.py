@@ -3,6 +3,8 @@
     functions  the function table in PyTorch's words
     eager      a forward Program in plain operations: any device, every derivative
     operators  compiled kernels as operators of PyTorch, with gradient, fake and vmap rules
+    cuda       kernels on a GPU as a function of CUDA tensors, with its gradient
+    gpu        what runs CUDA tensors: these kernels, else plain operations with a reason
     guards     what is refused, with a sentence
     backend    kernels or plain operations, and why
     inputs     what a caller gives, in whichever form, and the way back to it

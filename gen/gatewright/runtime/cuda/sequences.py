@@ -87,7 +87,7 @@ class Sequences:
         With `keep=False` nothing is kept for `backward`. Raises ArgumentError if a tensor does not
         fit the cell.
         """
-        sizes = self._sizes(parameters, inputs, state)
+        sizes = self.sizes(parameters, inputs, state)
         shapes = storage(self.layout, FORWARD, sizes, keep, max(sizes["T"], 1))
         values: dict[str, Any] = dict(inputs)
         values |= self._memory.arrays({**shapes.lasting, **shapes.passing}, self.dtype)
@@ -167,7 +167,7 @@ class Sequences:
     def _parameters(self, given: Tensors, direction: str) -> dict[str, Any]:
         return {**self._memory.matrices(given, direction, self.dtype), **self.constants}
 
-    def _sizes(self, parameters: Tensors, inputs: Tensors, state: Tensors) -> dict[str, int]:
+    def sizes(self, parameters: Tensors, inputs: Tensors, state: Tensors) -> dict[str, int]:
         """Check every tensor; return T, B and the cell's dimensions."""
         sizes: dict[str, int] = {}
         groups = (
