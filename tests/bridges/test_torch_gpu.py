@@ -20,6 +20,8 @@ from gatewright.runtime.cuda.devices import EmulatedDevice, Limits  # noqa: E402
 from gatewright.runtime.validate import ArgumentError  # noqa: E402
 from tests.bridges.cases import backward, distance, flat, loss  # noqa: E402
 
+# PyTorch's own, when it first compiles or differentiates forward.
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 CELLS = ("lstm", "gru", "gru_reset_after", "elman", "indrnn", "lstm_peephole")
 LIBRARY = {"lstm": torch.nn.LSTM, "gru_reset_after": torch.nn.GRU, "elman": torch.nn.RNN}
 ONE_BY_ONE = "run one by one on the GPU"
@@ -50,7 +52,8 @@ def both(cell: str, **options: Any) -> tuple[Any, Any]:
 
 
 def draw(*shape: int, dtype: Any = torch.float64) -> Tensor:
-    return torch.randn(shape, dtype=dtype, requires_grad=True)
+    found: Tensor = torch.randn(shape, dtype=dtype, requires_grad=True)
+    return found
 
 
 def start(layer: Any, rows: int = B) -> Any:
@@ -266,9 +269,9 @@ def test_parameters_on_another_device_are_refused(gpu: EmulatedDevice) -> None:
 
 def test_transforms_that_the_kernels_do_not_have_are_refused(gpu: EmulatedDevice) -> None:
     layer, x = made("gru"), draw(T, B, 4).detach()
-    with pytest.raises(NotImplementedError, match="no rule for torch.vmap: use backend='eager'"):
+    with pytest.raises(NotImplementedError, match=r"no rule for torch\.vmap: use backend"):
         torch.vmap(lambda each: layer(each)[0])(x[None])
-    with pytest.raises(NotImplementedError, match="torch.func.grad, vjp and jacrev"):
+    with pytest.raises(NotImplementedError, match="vjp and jacrev cannot see"):
         torch.func.grad(lambda each: layer(each)[0].sum())(x)
     with pytest.raises(NotImplementedError, match="no forward-mode derivative"):
         torch.func.jvp(lambda each: layer(each)[0], (x,), (x,))
@@ -281,8 +284,8 @@ def test_a_copy_and_a_pickle_run_too(gpu: EmulatedDevice) -> None:
         assert distance(flat(other(x)), wanted) == 0.0
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 def test_a_compiled_model_breaks_its_graph_and_has_the_same_gradients(gpu: EmulatedDevice) -> None:
+    warnings.filterwarnings("ignore", "The .grad attribute of a Tensor")
     layer, x = made("gru"), draw(T, B, 4)
     model = torch.compile(lambda given: layer(given * 2.0)[0] + 1.0, backend="eager")
     found, wanted = model(x), layer(x * 2.0)[0] + 1.0

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 import torch
@@ -29,7 +29,7 @@ from gatewright.bridges.torch.second_order import second_order
 from gatewright.loaded import LoadedCell
 from gatewright.runtime.cuda.availability import require_cuda
 from gatewright.runtime.cuda.devices import Device
-from gatewright.runtime.cuda.gpu import gpu
+from gatewright.runtime.cuda.gpu import Gpu, gpu
 from gatewright.runtime.cuda.graphs import TorchGraphs
 from gatewright.runtime.cuda.planner import StepsPlan
 from gatewright.runtime.cuda.sequences import Sequences, TensorRun
@@ -43,8 +43,13 @@ def device_of(tensor: Tensor) -> Device:
 
     Raises CudaUnavailableError, with a sentence, if kernels cannot run on it.
     """
+    return _gpu(tensor.get_device())
+
+
+@cache
+def _gpu(index: int) -> Gpu:
     require_cuda()
-    return gpu(tensor.get_device())
+    return gpu(index)
 
 
 class CudaSequence:
@@ -206,7 +211,7 @@ class Reverse(torch.autograd.Function):
 @lru_cache(maxsize=64)
 def _kernels(loaded: LoadedCell, text: str, dtype: str, device: Device, half: str) -> TensorKernels:
     constants = {constant.name: constant.value for constant in loaded.cell.constants}
-    graphs = TorchGraphs() if hasattr(device, "index") else None
+    graphs = TorchGraphs() if isinstance(device, Gpu) else None
     return TensorKernels(
         loaded, Sequences(text, dtype, device, constants, graphs=graphs, half=half)
     )
