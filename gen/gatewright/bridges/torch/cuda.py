@@ -3,9 +3,9 @@
 Under autocast to bfloat16 or float16 the kernels of all steps multiply on tensor cores; states,
 results and gradients are float32 all the same.
 
-Why a function of autograd and not an operator: the arrays that the reverse reads stand side by side
-in memory, which what PyTorch traces or batches does not promise. So `torch.compile` breaks its
-graph here, and `torch.vmap` is refused.
+Why a function of autograd and not an operator: what the kernels keep for the reverse stands side by
+side in memory, which PyTorch does not promise of what it traces or batches. So `torch.compile`
+breaks its graph here, and `torch.vmap` is refused.
 """
 
 from __future__ import annotations
