@@ -432,7 +432,9 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_on_another_device_plain_operations_run_and_a_warning_says_so(elsewhere: Any) -> None:
     x, options = elsewhere, {"dtype": torch.float64}
     layer = gatewright.torch.layer("lstm", 4, 6, **options)
-    with pytest.warns(UserWarning, match="run on the CPU, the layer is on cpu: plain"):
+    with pytest.warns(
+        UserWarning, match="run on the CPU and on CUDA devices, the layer is on cpu: plain"
+    ):
         found = layer(x)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

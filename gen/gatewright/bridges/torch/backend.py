@@ -1,4 +1,4 @@
-"""LoadedCell, choice -> what runs a sequence: compiled kernels or plain operations.
+"""LoadedCell, choice -> what runs a sequence: kernels where a tensor is, or plain operations.
 
 Why `auto` warns and does not raise: a model that is moved to another device should go on, and its
 owner should know that it does so without the kernels.
@@ -13,12 +13,14 @@ import torch
 from torch import Tensor
 
 from gatewright.bridges.torch.eager import EagerSequence
-from gatewright.bridges.torch.guards import on_kernel_device
+from gatewright.bridges.torch.gpu import PLAIN, GpuSequences, on_gpu
+from gatewright.bridges.torch.guards import on_kernel_device, wrong_precision
 from gatewright.bridges.torch.kernel import KernelSequence
 from gatewright.loaded import LoadedCell
 from gatewright.runtime.validate import ArgumentError, checked_size
 
 BACKENDS = ("auto", "kernel", "eager")
+PLACES = "the kernels run on the CPU and on CUDA devices"
 
 
 class Backend:
@@ -38,17 +40,34 @@ class Backend:
                 self._sequences[True, states] = EagerSequence(cell)
             if name != "eager":
                 self._sequences[False, states] = KernelSequence(cell, count)
+        self._gpu = None if name == "eager" else GpuSequences(loaded, name == "auto")
 
     def sequence(self, x: Tensor, every: bool) -> Any:
         """Return what runs x, with the states of every step as results if `every`.
 
-        A sequence of kernels raises ArgumentError where it cannot run x.
+        To be called where autocast stands as for the caller. A sequence of kernels raises
+        ArgumentError where it cannot run x.
         """
+        if self._gpu is not None and on_gpu(x):
+            return self._gpu.sequence(x, every)
         eager = self.name == "eager"
         if self.name == "auto" and not on_kernel_device(x):
             eager = True
             self._tell(x.device)
         return self._sequences[eager, every]
+
+    def explained(self, x: Tensor, H: int, B: int) -> str:
+        """Return what would run B rows of H units where x is, and why, in a line or several."""
+        if self._gpu is None:
+            return f"{x.device}: {PLAIN}: backend='eager' was asked for"
+        if on_gpu(x):
+            return f"{x.device}: {self._gpu.sequence(x, False).explained(x, H, B)}"
+        if not on_kernel_device(x):
+            what = PLAIN if self.name == "auto" else "nothing"
+            return f"{x.device}: {what}: {PLACES}"
+        if reason := wrong_precision(x):
+            return f"{x.device}: nothing: {reason}"
+        return f"{x.device}: compiled kernels for the CPU"
 
     def _tell(self, device: torch.device) -> None:
         """Warn, once, that the kernels are not what runs."""
@@ -56,7 +75,7 @@ class Backend:
             return
         self._told = True
         text = (
-            f"the kernels run on the CPU, the layer is on {device}: plain PyTorch operations run "
-            "instead, step by step; backend='eager' chooses them without this warning"
+            f"{PLACES}, the layer is on {device}: plain PyTorch operations run instead, "
+            "step by step; backend='eager' chooses them without this warning"
         )
         warnings.warn(text, UserWarning, stacklevel=5)

@@ -50,11 +50,28 @@ def on_kernel_device(tensor: Tensor) -> bool:
     return tensor.device.type in KERNEL_DEVICES
 
 
+def refuse_batched(tensors: Sequence[Tensor]) -> None:
+    """Raise NotImplementedError inside `torch.vmap`, for kernels without a rule for it."""
+    if any(map(torch._C._functorch.is_batchedtensor, tensors)):
+        raise NotImplementedError(f"the kernels on a GPU have no rule for torch.vmap: {OTHERWISE}")
+
+
+def wrong_precision(tensor: Tensor) -> str:
+    """Return a sentence if kernels do not compute in a tensor's precision, else nothing."""
+    if tensor.dtype in KERNEL_DTYPES:
+        return ""
+    return f"kernels compute in float32 or float64, not {_name(tensor.dtype)}"
+
+
+def refuse_precision(tensor: Tensor) -> None:
+    """Raise ArgumentError unless kernels compute in the tensor's precision."""
+    if reason := wrong_precision(tensor):
+        raise ArgumentError(f"{reason}: {OTHERWISE}")
+
+
 def refuse_place(tensor: Tensor) -> None:
     """Raise ArgumentError unless kernels can read the tensor where it is."""
-    if tensor.dtype not in KERNEL_DTYPES:
-        given = _name(tensor.dtype)
-        raise ArgumentError(f"kernels compute in float32 or float64, not {given}: {OTHERWISE}")
+    refuse_precision(tensor)
     if not on_kernel_device(tensor):
         where = tensor.device
         raise ArgumentError(f"these kernels run on the CPU, the layer is on {where}: {OTHERWISE}")

@@ -27,7 +27,7 @@ from gatewright.bridges.torch.inputs import Rows, rows_of
 from gatewright.bridges.torch.sequences import Tensors
 from gatewright.layers.network import Network, network
 from gatewright.loaded import LoadedCell
-from gatewright.runtime.validate import ArgumentError
+from gatewright.runtime.validate import ArgumentError, checked_size
 
 OPTIONS = ("device", "dtype", "backend", "threads", "stateful")
 Hidden = Tensor | tuple[Tensor, ...]
@@ -76,11 +76,12 @@ class RecurrentLayer(nn.Module):
     [num_layers * directions, B, dim], and returns outputs and final states likewise. With
     `bias=False`, parameters called `b` or `b_...` are zero.
 
-    `backend` is `kernel` (compiled, for the CPU, on up to `threads` threads), `eager` (plain
-    operations: any device and every transform) or `auto`: kernels on the CPU, elsewhere plain
-    operations after a warning. States that are not given are zero; with `learn_initial_state` they
-    are parameters; with `stateful` they are those in which the call before ended, until
-    `reset_state`. Gradients then stop where a call begins: backpropagation through time, truncated.
+    `backend` is `kernel` (compiled: for the CPU, on up to `threads` threads, and for CUDA tensors),
+    `eager` (plain operations: any device and every transform) or `auto`: kernels where there are
+    some, else plain operations after a warning; `explain` says which, and why. States that are not
+    given are zero; with `learn_initial_state` they are parameters; with `stateful` they are those
+    in which the call before ended, until `reset_state`. Gradients then stop where a call begins:
+    backpropagation through time, truncated.
     """
 
     def __init__(
@@ -124,6 +125,16 @@ class RecurrentLayer(nn.Module):
     def backend(self) -> str:
         """What runs the cell, as asked for: `auto`, `kernel` or `eager`."""
         return self._backend.name
+
+    def explain(self, batch: int) -> str:
+        """Return what runs `batch` rows on the layer's device, and why, in a line or several.
+
+        On a GPU it names, for each direction, the tier: 2 is one kernel for all steps, 1 a product
+        and a kernel at a time. Call it under autocast as the layer is called. Raises ArgumentError
+        if `batch` is not a whole number from 1.
+        """
+        units = next(iter(self.network.states.values()))[-1]
+        return self._backend.explained(self._like(), units, checked_size("batch", batch))
 
     def reset_parameters(self) -> None:
         """Draw parameters evenly from plus or minus 1 / sqrt(hidden_size); states begin at zero."""
@@ -184,8 +195,8 @@ class RecurrentLayer(nn.Module):
         x, *others = rows.inputs
         finals: list[Tensors] = []
         states: list[Tensors] = []
+        sequence = self._backend.sequence(x, every)
         with self._full_precision(x):
-            sequence = self._backend.sequence(x, every)
             for k in range(described.num_layers):
                 outputs = []
                 for end in range(described.directions):

@@ -6,12 +6,13 @@ every kernel.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from gatewright.runtime.cuda.devices import Device
+from gatewright.runtime.cuda.matrices import matrices_of
 from gatewright.runtime.engine import PlainEngine
 from gatewright.runtime.layout import Layout
 from gatewright.runtime.validate import Array
@@ -53,6 +54,19 @@ class DeviceMemory:
                 found |= views
         return found
 
+    def side_by_side(self, given: Mapping[str, Any], dtype: str) -> dict[str, Any]:
+        """Return arrays [T, B, dim] as kernels read them: copies where a stack was taken apart."""
+        found = dict(given)
+        for stack in self._stacks:
+            parts = [given[name] for name in stack if name in given]
+            if len(parts) == len(stack) and not _is_stacked(parts):
+                shapes = {name: tuple(given[name].shape) for name in stack}
+                views = self._stacked(shapes, dtype, rows=False)
+                for name, view in views.items():
+                    view[...] = given[name]
+                found |= views
+        return found
+
     def upload(self, array: Array) -> Any:
         """Return the device's copy of an array; it may be the array itself."""
         return self.device.array(array)
@@ -80,6 +94,17 @@ class DeviceMemory:
         parts = [slice(int(end) - size, int(end)) for end, size in zip(ends, sizes, strict=True)]
         views = [whole[part] if rows else whole[..., part] for part in parts]
         return dict(zip(shapes, views, strict=True))
+
+
+def _is_stacked(parts: Sequence[Any]) -> bool:
+    """Tell whether arrays of one shape are the columns of one array, in order."""
+    first, library = parts[0], matrices_of(parts[0])
+    width = first.shape[-1] * first.itemsize
+    return all(
+        library.address(part) == library.address(first) + k * width
+        and library.strides(part)[-2] == len(parts) * first.shape[-1]
+        for k, part in enumerate(parts)
+    )
 
 
 class StackingEngine(PlainEngine):

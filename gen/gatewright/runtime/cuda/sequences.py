@@ -87,7 +87,7 @@ class Sequences:
         With `keep=False` nothing is kept for `backward`. Raises ArgumentError if a tensor does not
         fit the cell.
         """
-        sizes = self._sizes(parameters, inputs, state)
+        sizes = self.sizes(parameters, inputs, state)
         shapes = storage(self.layout, FORWARD, sizes, keep, max(sizes["T"], 1))
         values: dict[str, Any] = dict(inputs)
         values |= self._memory.arrays({**shapes.lasting, **shapes.passing}, self.dtype)
@@ -117,6 +117,8 @@ class Sequences:
         if run.kept is None:
             raise ArgumentError("this run kept nothing: call `forward` with `keep=True`")
         sizes = run.sizes
+        # Who kept them may have moved them, to the host and back for example.
+        kept = self._memory.side_by_side(run.kept, self.dtype)
         every = self._cotangents(sizes, ct_y, ct_states or {})
         checked_dict("cotangents of states", ct_state, tuple(self.layout.states))
         for name, tensor in ct_state.items():
@@ -126,7 +128,7 @@ class Sequences:
         for name, tensor in ct_state.items():
             carried = found[f"d_{name}"]
             carried[sizes["T"] % carried.shape[0]] = tensor
-        values = {**self._parameters(parameters, BACKWARD), **run.kept, **found, **every}
+        values = {**self._parameters(parameters, BACKWARD), **kept, **found, **every}
         if not sizes["T"] * sizes["B"]:
             for name in self.layout.sums:
                 found[name].zero_()
@@ -167,7 +169,7 @@ class Sequences:
     def _parameters(self, given: Tensors, direction: str) -> dict[str, Any]:
         return {**self._memory.matrices(given, direction, self.dtype), **self.constants}
 
-    def _sizes(self, parameters: Tensors, inputs: Tensors, state: Tensors) -> dict[str, int]:
+    def sizes(self, parameters: Tensors, inputs: Tensors, state: Tensors) -> dict[str, int]:
         """Check every tensor; return T, B and the cell's dimensions."""
         sizes: dict[str, int] = {}
         groups = (

@@ -55,9 +55,14 @@ class Steps:
         self.numbers = Numbers(2 if half else _ITEMSIZE[self.dtype], HALVES[half])
         self.pitches = pitches_of(self.layout, direction == "backward")
         self._launches = lru_cache(16)(self._prepared)
+        # A search takes as long as a short sequence.
+        self._plans = lru_cache(64)(self._planned)
 
     def plan(self, H: int, B: int) -> StepsPlan:
         """Return how steps of B rows of H units are run."""
+        return self._plans(H, B)
+
+    def _planned(self, H: int, B: int) -> StepsPlan:
         needs = self.layout.wholes.get(self.direction, {})
         return self.planner(needs, H, B, self.numbers, self.device.limits, self.tier)
 
