@@ -160,7 +160,7 @@ def test_mistakes_get_a_sentence() -> None:
             gatewright.load("lstm").with_reverse(clip=clip)
 
 
-SIMULATED = """
+EMULATED = """
 import numpy as np
 import gatewright
 
@@ -178,8 +178,7 @@ print(max(np.abs(found[0][name] - found[1][name]).max() for name in parameters))
 
 
 def test_the_cuda_target_takes_and_clips_the_same() -> None:
-    pytest.importorskip("numba.cuda", reason="the simulator is numba's")
-    environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
-    command = [sys.executable, "-c", SIMULATED]
+    environment = {**os.environ, "GATEWRIGHT_CUDA": "emulate"}
+    command = [sys.executable, "-c", EMULATED]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert float(done.stdout) < 1e-14
