@@ -111,6 +111,21 @@ def test_nothing_in_gives_nothing_out(sizes: tuple[int, int]) -> None:
         assert h.shape == c.shape == (1, sizes[1], 6)
 
 
+def test_final_states_share_no_memory() -> None:
+    """Whoever writes into one must change neither the other nor what the layer was given."""
+    for layer in pair("lstm"):
+        for steps in (0, 5):
+            x = torch.zeros(steps, 3, 4, dtype=torch.float64)
+            given = tuple(torch.zeros(1, 3, 6, dtype=torch.float64) for _ in range(2))
+            for hx in (None, given):
+                with torch.no_grad():
+                    _, (h, c) = layer(x, hx)
+                    kept = c.clone()
+                    h.fill_(7.0)
+                assert torch.equal(c, kept)
+                assert all(not each.any() for each in given)
+
+
 def test_single_precision_is_the_default_and_close_to_double() -> None:
     layer = gatewright.torch.layer("lstm", 4, 6)
     x = torch.randn(5, 3, 4)

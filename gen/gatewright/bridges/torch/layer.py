@@ -177,8 +177,7 @@ class RecurrentLayer(nn.Module):
         """
         like = self._like()
         rows = rows_of(x, lengths, self.network, self.batch_first, like)
-        initial = rows.sort(self._initial(hx, rows.batch, like, rows.batched))
-        y, final, states = self._stack(rows, initial, return_states)
+        y, final, states = self._stack(rows, self._starts(hx, rows, like), return_states)
         final = rows.unsort(final)
         if self.stateful:
             self._carried = tuple(state.detach() for state in final)
@@ -188,7 +187,7 @@ class RecurrentLayer(nn.Module):
         return (*found, self._hidden(rows.states(states))) if return_states else found
 
     def _stack(
-        self, rows: Rows, initial: Tensors, every: bool
+        self, rows: Rows, starts: Sequence[Tensors], every: bool
     ) -> tuple[Tensor, Tensors, tuple[Tensor, ...]]:
         """Run all layers; return outputs, final states and, with `every`, those of all steps."""
         described = self.network
@@ -202,17 +201,16 @@ class RecurrentLayer(nn.Module):
                 for end in range(described.directions):
                     index = k * described.directions + end
                     given = (x, *others, *self._masks(x))
-                    start = tuple(state[index] for state in initial)
                     run = self._run(index, sequence)
-                    y, final, more = rows.run(run, given, start, bool(end))
+                    y, final, more = rows.run(run, given, starts[index], bool(end))
                     outputs.append(y)
                     finals.append(final)
                     states.append(self._every(y, more) if every else ())
                 x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
                 if described.dropout and k + 1 < described.num_layers:
                     x = nn.functional.dropout(x, described.dropout, self.training)
-            found = tuple(map(_stacked, zip(*states, strict=True)))
-        return x, tuple(map(_stacked, zip(*finals, strict=True))), found
+            found = tuple(torch.stack(each) for each in zip(*states, strict=True))
+        return x, tuple(torch.stack(each) for each in zip(*finals, strict=True)), found
 
     def _every(self, y: Tensor, more: Tensors) -> Tensors:
         """Return the states of every step in order: that of the output is the output."""
@@ -255,8 +253,19 @@ class RecurrentLayer(nn.Module):
             found.append(tensor)
         return found
 
-    def _initial(self, hx: Hidden | None, B: int, like: Tensor, batched: bool) -> Tensors:
-        """Return initial states [num_layers * directions, B, dim], as given, learned or zero."""
+    def _starts(self, hx: Hidden | None, rows: Rows, like: Tensor) -> Sequence[Tensors]:
+        """Return the initial states [B, dim] of every layer and direction."""
+        states = self._initial(hx, rows.batch, like, rows.batched)
+        groups = range(len(self.network.groups))
+        if states is not None:
+            states = rows.sort(states)
+            return [tuple(state[k] for state in states) for k in groups]
+        sizes = self.network.states.values()
+        zeros = {size: like.new_zeros((rows.batch, *size)) for size in dict.fromkeys(sizes)}
+        return [tuple(zeros[size] for size in sizes)] * len(groups)
+
+    def _initial(self, hx: Hidden | None, B: int, like: Tensor, batched: bool) -> Tensors | None:
+        """Return initial states [groups, B, dim], as given, carried or learned; None for zeros."""
         sizes, groups = self.network.states, self.network.groups
         if hx is not None:
             rows = (B,) if batched else ()
@@ -274,7 +283,7 @@ class RecurrentLayer(nn.Module):
                 )
             return tuple(state.to(like) for state in self._carried)
         if not self.network.learn_initial_state:
-            return tuple(like.new_zeros((len(groups), B, *size)) for size in sizes.values())
+            return None
         held = [self._held(f"initial_{group}") for group in groups]
         learned = (torch.stack([each[name] for each in held]) for name in sizes)
         return tuple(each.unsqueeze(1).expand(-1, B, *each.shape[1:]) for each in learned)
@@ -311,8 +320,3 @@ class RecurrentLayer(nn.Module):
         Where PyTorch has two biases and the cell one, the second is zero.
         """
         return weights.save(self)
-
-
-def _stacked(tensors: Sequence[Tensor]) -> Tensor:
-    """Return tensors of one shape as one; of a single one, a view."""
-    return torch.stack(tuple(tensors)) if len(tensors) > 1 else tensors[0].unsqueeze(0)
