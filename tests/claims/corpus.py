@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from gatewright.claims.claim import Claim
 from gatewright.claims.family import read_family_text
 from gatewright.claims.resolve import resolve_family
 from gatewright.language.diagnostics import SpecError
+
+from ..refusals import Case, cases, replaced
 
 BASE = """\
 family: mine
@@ -37,19 +38,9 @@ claims:
 """
 
 
-@dataclass(frozen=True)
-class Case:
-    name: str
-    text: str
-    expected: str
-
-
 def edited(**lines: str) -> str:
     """Return the base file with lines replaced: `edited(l15="      keep.r: gru.r")`."""
-    text = BASE.split("\n")
-    for key, line in lines.items():
-        text[int(key[1:]) - 1] = line
-    return "\n".join(text)
+    return replaced(BASE, lines)
 
 
 def claims(text: str) -> tuple[Claim, ...]:
@@ -64,30 +55,5 @@ def refusal(text: str) -> SpecError:
     raise AssertionError("accepted")
 
 
-def shown(error: SpecError) -> str:
-    lines = []
-    for item in error.diagnostics:
-        place = f"{item.span.line}:{item.span.column}" if item.span else "-"
-        lines.append(f"  {place} {item.code} {item.message}")
-        lines += [f"    {item.help}"] if item.help else []
-    return "\n".join(lines)
-
-
-def _case(entry: str) -> Case:
-    name, *lines = entry.rstrip("\n").split("\n")
-    expected = [line for line in lines if line.startswith("  ")]
-    text: list[str | None] = list(BASE.split("\n"))
-    for line in lines[: len(lines) - len(expected)]:
-        where, _, new = line.partition("|")
-        if where == "*":
-            text = [new.replace("\\n", "\n")]
-        elif where.endswith("-"):
-            text[int(where[:-1]) - 1] = None
-        else:
-            text[int(where) - 1] = new.replace("\\n", "\n")
-    return Case(name, "\n".join(each for each in text if each is not None), "\n".join(expected))
-
-
 def rejected() -> list[Case]:
-    source = Path(__file__).with_name("rejected.txt").read_text(encoding="utf-8")
-    return [_case(entry) for entry in source.split("\n== ")[1:]]
+    return cases(Path(__file__).with_name("rejected.txt"), BASE)

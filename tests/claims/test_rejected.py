@@ -13,7 +13,8 @@ from gatewright.claims.resolve import resolve_family
 from gatewright.language.codes import CODES
 from gatewright.language.diagnostics import SpecError
 
-from .corpus import BASE, Case, claims, edited, refusal, rejected, shown
+from ..refusals import Case, shown
+from .corpus import BASE, claims, edited, refusal, rejected
 
 
 def test_the_base_file_is_accepted() -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from gatewright.language.cell import Cell
 from gatewright.language.diagnostics import SpecError
 from gatewright.language.reader import read_spec_text
 from gatewright.language.resolve import resolve
+
+from ..refusals import Case, cases, replaced
 
 BASE = """\
 cell: gru
@@ -29,19 +29,9 @@ gates: [z]
 """
 
 
-@dataclass(frozen=True)
-class Case:
-    name: str
-    text: str
-    expected: str
-
-
 def edited(**lines: str) -> str:
     """Return the base spec with lines replaced: `edited(l10="  z: h")`."""
-    text = BASE.split("\n")
-    for key, line in lines.items():
-        text[int(key[1:]) - 1] = line
-    return "\n".join(text)
+    return replaced(BASE, lines)
 
 
 def equation(text: str) -> str:
@@ -61,40 +51,5 @@ def refusal(text: str) -> SpecError:
     raise AssertionError("accepted")
 
 
-def shown(error: SpecError) -> str:
-    lines = []
-    for item in error.diagnostics:
-        place = f"{item.span.line}:{item.span.column}" if item.span else "-"
-        lines.append(f"  {place} {item.code} {item.message}")
-        lines += [f"    {item.help}"] if item.help else []
-    return "\n".join(lines)
-
-
-def _character(match: re.Match[str]) -> str:
-    return "\\" if match[1] == "\\" else chr(int(match[1][1:], 16))
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"\\(\\|u[0-9a-f]{4})", _character, text)
-
-
-def _case(entry: str) -> Case:
-    name, *lines = entry.rstrip("\n").split("\n")
-    expected = [line for line in lines if line.startswith("  ")]
-    text: list[str | None] = list(BASE.split("\n"))
-    for line in lines[: len(lines) - len(expected)]:
-        where, _, new = line.partition("|")
-        if where == "*":
-            text = [_plain(new)]
-        elif where == "+":
-            text[-1:] = [_plain(new), ""]
-        elif where.endswith("-"):
-            text[int(where[:-1]) - 1] = None
-        else:
-            text[int(where) - 1] = _plain(new)
-    return Case(name, "\n".join(each for each in text if each is not None), "\n".join(expected))
-
-
 def rejected() -> list[Case]:
-    source = Path(__file__).with_name("rejected.txt").read_text(encoding="utf-8")
-    return [_case(entry) for entry in source.split("\n== ")[1:]]
+    return cases(Path(__file__).with_name("rejected.txt"), BASE)

@@ -11,7 +11,8 @@ from gatewright.language.diagnostics import Diagnostic, Span, SpecError
 from gatewright.language.reader import read, read_spec_text
 from gatewright.language.source_text import decode
 
-from .corpus import Case, cell, edited, equation, refusal, rejected, shown
+from ..refusals import Case, shown
+from .corpus import cell, edited, equation, refusal, rejected
 
 
 @pytest.mark.parametrize("case", rejected(), ids=lambda case: case.name)

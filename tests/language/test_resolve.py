@@ -13,7 +13,8 @@ from gatewright.language.reserved import name_problem, sized
 from gatewright.language.resolve import resolve
 from gatewright.language.spec import Spec
 
-from .corpus import BASE, cell, edited, refusal, shown
+from ..refusals import shown
+from .corpus import BASE, cell, edited, refusal
 
 CHOICE = edited(
     l11="  n: activation(beta * (W_n @ x) + U_n @ (z * h) + b_n)",

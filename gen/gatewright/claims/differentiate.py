@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from gatewright.claims.formulas import LinearMap, Scope, exact, vector_of
+from gatewright.claims.formulas import RowScope, exact, vector_of
 from gatewright.claims.terms import TRANSPOSE, Term, Terms, below
 from gatewright.language.equation import parse
 from gatewright.language.functions import FUNCTIONS, Function
@@ -24,22 +24,6 @@ class Adjoints:
 
     variables: dict[str, Term] = field(default_factory=dict)
     matrices: dict[str, list[tuple[Term, Term]]] = field(default_factory=dict)
-
-
-class _Partial(Scope):
-    """Inside a partial derivative: the argument `x` and the result `y` of a function."""
-
-    def __init__(self, known: Mapping[str, Term]) -> None:
-        self.known = known
-
-    def vector(self, name: str) -> Term:
-        return self.known[name]
-
-    def matrix(self, name: str) -> LinearMap:
-        raise KeyError(name)
-
-    def is_matrix_name(self, name: str) -> bool:
-        return False
 
 
 def adjoints(
@@ -101,4 +85,4 @@ def derivative(terms: Terms, term: Term, table: Mapping[str, Function]) -> Term:
     if row is None:
         return terms.apply(f"{term.name}'", argument)
     known = {row.arguments[0]: argument, "y": term}
-    return vector_of(terms, parse(row.partials[0]), _Partial(known))
+    return vector_of(terms, parse(row.partials[0]), RowScope(known))

@@ -9,7 +9,7 @@ must mean the same in each.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 
 from gatewright.claims.terms import INVERSE, Term, Terms
@@ -67,6 +67,25 @@ class Scope:
                 return self.is_matrix(left) or self.is_matrix(right)
             case _:
                 return False
+
+
+class RowScope(Scope):
+    """Inside a text of the function table: its arguments, and the result `y`; no matrices."""
+
+    def __init__(self, known: Mapping[str, Term]) -> None:
+        self.known = known
+
+    def vector(self, name: str) -> Term:
+        """Return the value of an argument or of the result."""
+        return self.known[name]
+
+    def matrix(self, name: str) -> LinearMap:
+        """Raise KeyError."""
+        raise KeyError(name)
+
+    def is_matrix_name(self, name: str) -> bool:
+        """Return False."""
+        return False
 
 
 def exact(value: float) -> Fraction:

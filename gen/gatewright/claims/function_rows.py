@@ -15,7 +15,7 @@ from fractions import Fraction
 
 from gatewright.claims.branches import Branch, Point, Signs, branch_at, values_at
 from gatewright.claims.differentiate import adjoints
-from gatewright.claims.formulas import LinearMap, Scope, called, vector_of
+from gatewright.claims.formulas import RowScope, called, vector_of
 from gatewright.claims.identities import Identities
 from gatewright.claims.normal_form import NormalForm
 from gatewright.claims.terms import Term, Terms, rebuilt, variables
@@ -48,22 +48,6 @@ POINTS: dict[int, list[tuple[Fraction, ...]]] = {
 NO_VALUE = (ValueError, ZeroDivisionError, OverflowError, KeyError)
 
 
-class _Row(Scope):
-    """Inside a text of the table: its arguments, and the result `y`."""
-
-    def __init__(self, known: Mapping[str, Term]) -> None:
-        self.known = known
-
-    def vector(self, name: str) -> Term:
-        return self.known[name]
-
-    def matrix(self, name: str) -> LinearMap:
-        raise KeyError(name)
-
-    def is_matrix_name(self, name: str) -> bool:
-        return False
-
-
 class Meanings:
     """What functions of the table mean: terms in which only primitives are applied.
 
@@ -88,7 +72,7 @@ class Meanings:
 
     def text(self, text: str, known: Mapping[str, Term]) -> Term:
         """Return what a text of the table means."""
-        return self.expanded(vector_of(self.terms, parse(text), _Row(known)))
+        return self.expanded(vector_of(self.terms, parse(text), RowScope(known)))
 
     def expanded(self, term: Term) -> Term:
         """Return a term with every function replaced by what it means."""
