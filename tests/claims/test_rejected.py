@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +12,7 @@ from gatewright.claims.resolve import resolve_family
 from gatewright.language.codes import CODES
 from gatewright.language.diagnostics import SpecError
 
+from ..effort import effort
 from ..refusals import Case, shown
 from .corpus import BASE, claims, edited, refusal, rejected
 
@@ -25,9 +25,8 @@ def test_the_base_file_is_accepted() -> None:
 
 @pytest.mark.parametrize("case", rejected(), ids=lambda case: case.name)
 def test_every_mistake_is_reported_with_its_place(case: Case) -> None:
-    began = time.perf_counter()
-    error = refusal(case.text)
-    assert time.perf_counter() - began < 1
+    with effort(1_000_000):
+        error = refusal(case.text)
     assert shown(error) == case.expected
     for item in error.diagnostics:
         assert item.code in CODES
@@ -47,11 +46,10 @@ def test_every_mistake_is_reported_with_its_place(case: Case) -> None:
     ids=["parentheses", "fewer", "sum", "shorter", "brackets", "digits", "step"],
 )
 def test_what_is_much_too_large_is_refused_at_once(formula: str, code: str) -> None:
-    began = time.perf_counter()
-    error = refusal(edited(l15=f"      keep.r[t]: {formula}"))
+    with effort(10_000_000):
+        error = refusal(edited(l15=f"      keep.r[t]: {formula}"))
     assert [item.code for item in error.diagnostics] == [code]
     assert len(str(error)) < 2_000
-    assert time.perf_counter() - began < 5
 
 
 def test_powers_of_powers_end_as_unknown() -> None:
@@ -59,9 +57,8 @@ def test_powers_of_powers_end_as_unknown() -> None:
     for _ in range(6):
         inner = f"({inner}) ^ 16"
     (claim,) = claims(edited(l15=f"      keep.r[t]: {inner}"))
-    began = time.perf_counter()
-    assert decide(claim).word == "unknown"
-    assert time.perf_counter() - began < 5
+    with effort(20_000_000):
+        assert decide(claim).word == "unknown"
 
 
 def test_every_code_of_a_claim_file_has_a_case() -> None:
