@@ -30,9 +30,6 @@ from gatewright.runtime.cpu import (
 )
 from gatewright.runtime.layout import Layout
 
-# Functions.
-
-
 # Forward: 3 elementwise operations per row and unit, and its matrix products.
 
 

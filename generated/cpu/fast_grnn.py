@@ -17,7 +17,6 @@ from gatewright.runtime.cpu import (
     device,
     driver,
     engine,
-    exp,
     flat,
     meet,
     outer,
@@ -25,21 +24,13 @@ from gatewright.runtime.cpu import (
     product_transposed,
     rows,
     rows_of,
+    sigmoid,
     tanh,
     units,
     units_of,
     wait,
 )
 from gatewright.runtime.layout import Layout
-
-# Functions.
-
-
-@device
-def sigmoid(x):
-    """Return 1 / (1 + exp(-x))."""
-    return real(1) / (real(1) + exp(-x))
-
 
 # Forward: 13 elementwise operations per row and unit, and its matrix products.
 

@@ -29,9 +29,6 @@ from gatewright.runtime.cpu import (
 )
 from gatewright.runtime.layout import Layout
 
-# Functions.
-
-
 # Forward: 4 elementwise operations per row and unit, and its matrix products.
 
 

@@ -19,7 +19,6 @@ from gatewright.runtime.cpu import (
     device,
     driver,
     engine,
-    exp,
     flat,
     meet,
     outer,
@@ -27,21 +26,13 @@ from gatewright.runtime.cpu import (
     product_transposed,
     rows,
     rows_of,
+    sigmoid,
     tanh,
     units,
     units_of,
     wait,
 )
 from gatewright.runtime.layout import Layout
-
-# Functions.
-
-
-@device
-def sigmoid(x):
-    """Return 1 / (1 + exp(-x))."""
-    return real(1) / (real(1) + exp(-x))
-
 
 # Forward: 23 elementwise operations per row and unit, and its matrix products.
 

@@ -43,9 +43,6 @@ from gatewright.runtime.cuda.parts import (
 from gatewright.runtime.cuda.sizes import EACH, HIDDEN
 from gatewright.runtime.layout import Layout
 
-# Functions.
-
-
 # Forward: 3 elementwise operations per row and unit, and its matrix products.
 
 

@@ -32,9 +32,6 @@ from gatewright.runtime.cuda.parts import own_row, own_unit, owns_row
 from gatewright.runtime.cuda.sizes import EACH, HIDDEN
 from gatewright.runtime.layout import Layout
 
-# Functions.
-
-
 # Forward: 4 elementwise operations per row and unit, and its matrix products.
 
 

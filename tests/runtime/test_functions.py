@@ -10,8 +10,9 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import llvmlite.binding
@@ -20,10 +21,11 @@ import numpy as np
 import pytest
 from numba import njit, prange
 
+from gatewright.loaded import load
 from gatewright.runtime.cpu import functions
 
 Array = Any
-NAMES = ("exp", "tanh", "log", "log1p", "sin", "cos")
+NAMES = ("sigmoid", "exp", "tanh", "log", "log1p", "sin", "cos")
 TYPES = (np.float32, np.float64)
 EVERY = [(name, dtype) for name in NAMES for dtype in TYPES]
 
@@ -42,6 +44,15 @@ EDGES = (
 
 def jit(**options: Any) -> Callable[[Any], Any]:
     return njit(**options)  # type: ignore[no-any-return, unused-ignore]
+
+
+def sigmoid(x: Any) -> Any:
+    """Return the function in the precision of its argument."""
+    return 1 / (1 + np.exp(-x))
+
+
+def numpys(name: str) -> Any:
+    return sigmoid if name == "sigmoid" else getattr(np, name)
 
 
 @cache
@@ -89,7 +100,7 @@ def samples32() -> Array:
 def test_float32_is_within_its_bound(name: str) -> None:
     with np.errstate(all="ignore"):
         x = samples32()
-        exact = getattr(np, name)(x.astype(np.float64))
+        exact = numpys(name)(x.astype(np.float64))
     found = errors(apply(name, x), exact)
     worst = int(found.argmax())
     assert found[worst] <= BOUND["float32"][name], float(x[worst]).hex()
@@ -102,6 +113,8 @@ def exactly(name: str, x: float) -> Any:
     pole = {"log": 0.0, "log1p": -1.0}.get(name)
     if pole is not None and x <= pole:
         return mpmath.nan if x < pole else -mpmath.inf
+    if name == "sigmoid":
+        return 1 / (1 + mpmath.exp(-mpmath.mpf(x)))
     function = getattr(mpmath, name)
     return function(mpmath.mpf(x))
 
@@ -123,6 +136,7 @@ def error64(name: str, x: float, found: float) -> float:
 def samples64(name: str) -> Array:
     stream = np.random.default_rng(9)
     ranges = {"exp": 745.0, "tanh": 20.0, "log": 2.0, "log1p": 1.0, "sin": 1e6, "cos": 1e6}
+    ranges["sigmoid"] = 745.0
     wide = stream.uniform(-ranges[name], ranges[name], 1500)
     near = stream.uniform(-1.0, 1.0, 1500)
     powers = np.ldexp(stream.uniform(-1, 1, 500), stream.integers(-1070, 20, 500))
@@ -176,6 +190,51 @@ def test_tanh_is_odd_and_at_most_one(dtype: Any) -> None:
     positive = apply("tanh", x)
     assert np.array_equal(apply("tanh", -x), -positive)
     assert positive.max() == 1
+
+
+PROBE = """
+cell: probe
+title: One function of the input
+inputs: {x: hidden}
+states: {h: hidden}
+equations:
+  y: FUNCTION(x)
+  h': h
+output: y
+"""
+# What the files print from the functions above: exact values, and bounds in ulp from -87 and below.
+PRINTED: dict[str, tuple[Callable[[Array], Array], float, float]] = {
+    "softplus": (lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))), 1.7, 1.7),
+    "softsign": (lambda x: np.where(np.isinf(x), np.nan, x / (1 + np.abs(x))), 1.5, 1.5),
+    "silu": (lambda x: x / (1 + np.exp(-x)), 2.9, 53.0),
+    "relu": (lambda x: np.maximum(x, 0), 0.0, 0.0),
+    "abs": (np.abs, 0.0, 0.0),
+    "hard_tanh": (lambda x: np.clip(x, -1, 1), 0.0, 0.0),
+}
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_functions_printed_into_files_are_within_their_bounds(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "probe.yaml"
+    path.write_text(PROBE.replace("FUNCTION", name), encoding="utf-8")
+    kernels = load(path).compile(dtype="float32", threads=1)
+    exact, bound, below = PRINTED[name]
+    for x in blocks32():
+        out = kernels.forward({}, x.reshape(1, 1, -1), keep=False).y.ravel()
+        with np.errstate(all="ignore"):
+            found = errors(out + 0.0, exact(x.astype(np.float64)) + 0.0)  # zeros of either sign
+        assert found[~(x < -87)].max(initial=0) <= bound
+        assert found[x < -87].max(initial=0) <= below
+
+
+def blocks32() -> Iterator[Array]:
+    """Yield samples, or with GATEWRIGHT_EXHAUSTIVE every float32 there is."""
+    if "GATEWRIGHT_EXHAUSTIVE" not in os.environ:
+        yield samples32()
+        return
+    size = 1 << 22
+    for start in range(0, 1 << 32, size):
+        yield np.arange(start, start + size, dtype=np.uint64).astype(np.uint32).view(np.float32)
 
 
 def lanes_expected() -> int:
@@ -232,7 +291,9 @@ def test_a_caller_with_fastmath_changes_nothing() -> None:
 def test_without_compilation_they_are_those_of_numpy() -> None:
     program = """
 import numpy as np
+from gatewright.loaded import load
 from gatewright.runtime.cpu import functions
+assert functions.sigmoid(np.float32(0)) == 0.5 and functions.sigmoid(np.float64(-1000)) == 0
 for name in ("exp", "tanh", "log", "log1p", "sin", "cos", "sqrt"):
     for dtype in (np.float32, np.float64):
         found = getattr(functions, name)(dtype(0.75))
@@ -284,7 +345,8 @@ if "GATEWRIGHT_EXHAUSTIVE" in os.environ:
 
     @pytest.mark.parametrize("name", NAMES)
     def test_every_float32_is_within_its_bound(name: str) -> None:
-        worst, where = every_float32(getattr(functions, name), getattr(math, name))(4096)
+        reference = jit(error_model="numpy")(sigmoid) if name == "sigmoid" else getattr(math, name)
+        worst, where = every_float32(getattr(functions, name), reference)(4096)
         k = int(worst.argmax())
         print(f"{name}: {worst[k]:.4f} ulp at {float(where[k])!r} = {float(where[k]).hex()}")
         assert worst[k] <= BOUND["float32"][name]

@@ -41,6 +41,7 @@ def test_the_printed_text_of_every_cell_is_proved(cell: Cell, target: str) -> No
 
 
 LSTM = compile_cell(catalogue.load("lstm"))
+ELMAN_RELU = compile_cell(catalogue.load("elman", choices={"activation": "relu"}))
 FAST_GRNN = compile_cell(catalogue.load("fast_grnn"))
 
 FAULTS = {
@@ -57,7 +58,7 @@ FAULTS = {
         "def cell_vjp(ct_y, ct_h_next, o, tanh_c_next,",
         "def cell_vjp(ct_y, ct_h_next, tanh_c_next, o,",
     ),
-    "a wrong helper": (LSTM, "(real(1) + exp(-x))", "(real(1) + exp(x))"),
+    "a wrong helper": (ELMAN_RELU, "maximum(x, real(0))", "maximum(x, real(1))"),
     "a swapped element": (
         LSTM,
         "f[row, unit],\n                g[row",

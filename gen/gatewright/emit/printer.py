@@ -10,7 +10,7 @@ by eye, and a cached compilation of it cannot go stale when another file changes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 
 from gatewright.language.equation import parse
@@ -29,7 +29,8 @@ from gatewright.language.expression import (
 )
 from gatewright.language.functions import FUNCTIONS
 
-# What a target's runtime provides under the same name; the rest is printed into the file.
+# What every target's runtime provides under the same name. The rest is printed into the file, or
+# provided by the runtime of a target that has a better form.
 PRIMITIVES = frozenset({"cos", "exp", "log", "log1p", "sin", "sqrt", "tanh"})
 
 # Python has these under another name, or needs a comparison that keeps NaN where `max` loses it.
@@ -81,34 +82,33 @@ def _wrapped(expr: Expr, level: int, spell: Callable[[str], str]) -> str:
     return text if tight else f"({text})"
 
 
-def functions_used(expressions: Iterable[Expr]) -> tuple[str, ...]:
-    """Return the functions that expressions call, with those their stable forms call, sorted."""
+def functions_used(expressions: Iterable[Expr], provided: Set[str]) -> tuple[str, ...]:
+    """Return the functions that expressions call, with those that definitions call, sorted.
+
+    `provided` are those of the target's runtime, which need no definition.
+    """
     found: set[str] = set()
     waiting = list(expressions)
     while waiting:
         for node in walk(waiting.pop()):
             if isinstance(node, Call) and node.function not in found:
                 found.add(node.function)
-                if stable := FUNCTIONS[node.function].stable:
+                stable = FUNCTIONS[node.function].stable
+                if stable and node.function not in provided:
                     waiting.append(parse(stable))
     return tuple(sorted(found))
 
 
-def primitives(functions: Iterable[str]) -> tuple[str, ...]:
-    """Return those functions that the target's runtime provides."""
-    return tuple(name for name in functions if name in PRIMITIVES)
-
-
-def definitions(functions: Iterable[str]) -> tuple[Definition, ...]:
-    """Return the definitions of the others, each after those it calls."""
+def definitions(functions: Iterable[str], provided: Set[str]) -> tuple[Definition, ...]:
+    """Return the definitions of functions that are not provided, each after those it calls."""
     ordered: dict[str, Definition] = {}
 
     def visit(name: str) -> None:
-        if name in PRIMITIVES or name in ordered:
+        if name in provided or name in ordered:
             return
         row = FUNCTIONS[name]
         if row.stable:
-            for inner in functions_used([parse(row.stable)]):
+            for inner in functions_used([parse(row.stable)], provided):
                 visit(inner)
         ordered[name] = _definition(name)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -22,10 +22,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gatewright.emit.allowlist import require_allowed
 from gatewright.emit.lines import imported, literal
-from gatewright.emit.listing import Array, Direction, directions
+from gatewright.emit.listing import Array, Direction, Routine, directions
 from gatewright.emit.placement import place
 from gatewright.emit.pointers import pointer_directions
-from gatewright.emit.printer import definitions, functions_used, primitives
+from gatewright.emit.printer import PRIMITIVES, Definition, definitions, functions_used
 from gatewright.language.cell import Cell, Variable
 from gatewright.language.expression import Expr
 from gatewright.program.compile import Programs
@@ -36,13 +36,15 @@ from gatewright.program.ir import Assign, Program, Reduction
 class Target:
     """A kind of generated file: its template, and the names its runtime gives every file.
 
-    `directions` makes the routines of a cell's two Programs.
+    `directions` makes the routines of a cell's two Programs, `functions` are the functions of the
+    table that need no definition in a file.
     """
 
     name: str
     template: str
     provides: tuple[str, ...]
     directions: Callable[[Programs], tuple[Direction, Direction]] = directions
+    functions: frozenset[str] = PRIMITIVES
 
 
 _DRIVERS = (
@@ -78,7 +80,12 @@ _VISITORS = ("all_rows", "this_row", "this_unit")
 TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
-        Target("cpu", "cpu.py.jinja", (*_DRIVERS, *_PARTS)),
+        Target(
+            "cpu",
+            "cpu.py.jinja",
+            (*_DRIVERS, *_PARTS),
+            functions=PRIMITIVES | {"sigmoid"},
+        ),
         Target("cuda", "cuda.py.jinja", (*_DRIVERS, *_VISITORS, *_WHOLE), pointer_directions),
     )
 }
@@ -102,10 +109,21 @@ class Source:
 
 
 @dataclass(frozen=True)
-class _Titled:
-    title: str
-    about: str
+class _Section:
+    heading: str
     listing: Direction
+
+
+def _functions(definitions: tuple[Definition, ...]) -> Iterator[_Section]:
+    """Yield the section of the functions that the file defines, if there are any."""
+    routines = [
+        Routine(
+            f.name, (f"def {f.name}({', '.join(f.arguments)}):",), f.doc, (f"    return {f.body}",)
+        )
+        for f in definitions
+    ]
+    if routines:
+        yield _Section("Functions.", Direction(tuple(routines), (), (), (), (), ()))
 
 
 def emit(programs: Programs, target: Target) -> Source:
@@ -115,7 +133,7 @@ def emit(programs: Programs, target: Target) -> Source:
     """
     cell = programs.cell
     forward, reverse = target.directions(programs)
-    used = functions_used(_expressions(programs))
+    used = functions_used(_expressions(programs), target.functions)
     text = (
         _environment()
         .get_template(target.template)
@@ -126,10 +144,10 @@ def emit(programs: Programs, target: Target) -> Source:
             summary=_summary(programs),
             imports=_imports(target, (forward, reverse), used),
             layout=_layout(programs, forward, reverse),
-            definitions=definitions(used),
-            directions=(
-                _Titled("Forward", _about(programs.forward), forward),
-                _Titled("Reverse", _about(programs.reverse), reverse),
+            sections=(
+                *_functions(definitions(used, target.functions)),
+                _Section(f"Forward: {_about(programs.forward)}", forward),
+                _Section(f"Reverse: {_about(programs.reverse)}", reverse),
             ),
         )
     )
@@ -192,7 +210,7 @@ def _imports(target: Target, directions: tuple[Direction, ...], used: tuple[str,
     summed = any(each.sums for each in directions)
     some = {name for name in _SUMMED if summed and name in target.provides}
     some |= {name for name in _WHOLE if wholes and (name == "whole" or f"{name}(" in wholes)}
-    names = sorted({*called, *always, *some, *primitives(used)})
+    names = sorted({*called, *always, *some, *target.functions.intersection(used)})
     module = f"gatewright.runtime.{target.name}"
     lines = imported(module, names)
     if wholes:

@@ -346,8 +346,9 @@ TEXT_FAULTS: tuple[Fault, ...] = tuple(
             "wrong sigmoid below -4",
             PEEPHOLE,
             _text(
-                r"return real\(1\) / \(real\(1\) \+ exp\(-x\)\)",
-                "return real(1) / (real(1) + exp(-x)) if x > real(-4) else real(0)",
+                r"\n    i = (sigmoid\(.*\))\n",
+                r"\n    i = \1 if \1 > real(0.018) else real(0)\n",
+                "def cell(",
             ),
         ),
         (

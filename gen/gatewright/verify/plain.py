@@ -33,6 +33,7 @@ __all__ = [
     "product_transposed",
     "rows",
     "rows_of",
+    "sigmoid",
     "sin",
     "sqrt",
     "tanh",
@@ -53,6 +54,11 @@ def interpreted(text: str) -> str:
     if _IMPORT not in text:
         raise ValueError("this is not a generated CPU file")
     return text.replace(_IMPORT, _PLAIN)
+
+
+def sigmoid(x: Any) -> Any:
+    """Return 1 / (1 + e^-x)."""
+    return 1 / (1 + exp(-x))
 
 
 def device(function: Callable[..., Any]) -> Callable[..., Any]:

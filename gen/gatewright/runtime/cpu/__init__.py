@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from gatewright.runtime.cpu.compiled import device, rows, units
 from gatewright.runtime.cpu.drivers import driver
-from gatewright.runtime.cpu.functions import cos, exp, log, log1p, sin, sqrt, tanh
+from gatewright.runtime.cpu.functions import cos, exp, log, log1p, sigmoid, sin, sqrt, tanh
 from gatewright.runtime.cpu.parts import by_units, meet, rows_of, units_of, wait
 from gatewright.runtime.cpu.peak import peak
 from gatewright.runtime.cpu.plans import engine
@@ -36,6 +36,7 @@ __all__ = [
     "product_transposed",
     "rows",
     "rows_of",
+    "sigmoid",
     "sin",
     "sqrt",
     "tanh",

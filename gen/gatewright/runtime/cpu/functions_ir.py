@@ -111,15 +111,18 @@ def scaled(typing: Any, value: Type, rounded: Type) -> Any:
 
 
 @instruction
-def power_of_two(typing: Any, rounded: Type) -> Any:
-    """Return 2^n for `rounded` = n + MAGIC and a normal result."""
+def power_of_two(typing: Any, rounded: Type, scale: Type) -> Any:
+    """Return 2^(n + scale) for `rounded` = n + MAGIC, a literal scale and a normal result."""
+    if not isinstance(scale, types.IntegerLiteral):
+        return None
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Value:
         real, integer, width = _float_of(rounded)
         n = builder.shl(builder.bitcast(arguments[0], integer), integer(MANTISSA[width]))
-        return builder.bitcast(builder.add(n, integer(bits_of(1.0, width))), real)
+        first = integer(bits_of(2.0**scale.literal_value, width))
+        return builder.bitcast(builder.add(n, first), real)
 
-    return rounded(rounded), emit
+    return rounded(rounded, scale), emit
 
 
 @instruction
