@@ -23,7 +23,7 @@ from gatewright.studies import bench as study
 from gatewright.studies import ours, process
 from gatewright.studies.jobs import GRIDS, TASKS, Job, Size, Subject, forward_operations, jobs
 from gatewright.studies.problem import Candidate, Outcome, Problem, draw
-from gatewright.studies.report import Comparison, Report, Row
+from gatewright.studies.report import Comparison, Peak, Report, Row
 from gatewright.studies.result_file import file_text, read_report
 from tests.studies.reports import SCHEMA
 
@@ -137,6 +137,27 @@ def test_a_peak_is_measured_again_while_others_are_busy(monkeypatch: pytest.Monk
     monkeypatch.setattr(cpu, "peak", lambda dtype, threads: speeds.pop(0))
     assert process.peak.__wrapped__(3).gflops == 3.0
     assert len(speeds) == 1
+
+
+@pytest.mark.parametrize(("part", "disturbed"), [(0.95, False), (0.5, True)])
+def test_a_point_at_which_the_machine_was_slower_than_its_peak_is_disturbed(
+    part: float, disturbed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Quiet:
+        def others_percent(self) -> float:
+            return 0.5
+
+    class Product:
+        def speed(self) -> float:
+            return 8e9 * part
+
+    monkeypatch.setattr(process, "Watch", Quiet)
+    monkeypatch.setattr(process, "WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(process, "_product", lambda threads: Product())
+    monkeypatch.setattr(process, "peak", lambda threads: Peak(threads, 8.0, "a test"))
+    row = process.measure(Job(Subject("lstm"), "inference", 1, TINY), (), 0.0)
+    assert row.disturbed == disturbed
+    assert row.others_percent == (50.0 if disturbed else 0.5)
 
 
 # --------------------------------------------------------------------------- the command line

@@ -77,7 +77,7 @@ def _head(report: Report, width: int) -> tuple[list[str], int]:
         f"number of units H{_range([row.H for row in report.rows])}. Numbers are geometric means."
     )
     if any(row.disturbed for row in report.rows):
-        how += " Hollow: other processes were busy; in no mean."
+        how += " Hollow: disturbed by others; in no mean."
     found = [text(MARGIN, 28, TITLE, size=16, bold=True)]
     y = 32
     for sentence in (", ".join(where), how):

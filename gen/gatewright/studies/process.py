@@ -2,7 +2,11 @@
 
 The process is started in `environment`, as most libraries read their number of threads from the
 environment once, when they load. Then `peak` and `measure` are called in it. A point at which other
-processes were busy is measured again, once, and the quieter attempt is kept.
+processes were busy, or the machine slower than its peak, is measured again, once, and the quieter
+attempt is kept.
+
+Why the machine's speed is looked at too: the host of a virtual machine now and then lets two of its
+processors take turns on one core, for seconds or minutes, and no counter of the guest shows it.
 
 Why the environment is that of the parent: a script that imports NumPy at its top would load it in
 the new process before any code of ours could run there.
@@ -23,6 +27,7 @@ from gatewright.studies.machine import Watch
 from gatewright.studies.report import QUIET_PERCENT, Comparison, Peak, Row, rounded
 
 if TYPE_CHECKING:
+    from gatewright.runtime.cpu.peak import LargeProduct
     from gatewright.studies.agreement import Agreement
     from gatewright.studies.problem import Candidate
     from gatewright.studies.timing import Timing
@@ -39,6 +44,9 @@ VARIABLES = (
 )
 ATTEMPTS, WAIT_SECONDS = 2, 2.0
 PEAK_ATTEMPTS = 4
+# How much slower than at its peak our product may be just before or after a point: medians of few
+# runs differ by a tenth on a quiet machine, and a core that two processors share by a half.
+SLOWER_PERCENT = 20.0
 
 
 @contextmanager
@@ -88,13 +96,33 @@ def measure(job: Job, peers: Sequence[str], seconds: float) -> Row:
     for attempt in range(ATTEMPTS):
         if attempt:
             time.sleep(WAIT_SECONDS)
-        watch = Watch()
+        watch, slower = Watch(), slower_percent(job.threads)
         row = compare(job, own, others, seconds)
-        busy = watch.others_percent()
+        slower = max(slower, slower_percent(job.threads))
+        busy = taken_percent(watch.others_percent(), slower)
         found.append(dataclasses.replace(row, others_percent=busy))
         if busy is None or busy <= QUIET_PERCENT:
             break
     return min(found, key=lambda each: each.others_percent or 0.0)
+
+
+@cache
+def _product(threads: int) -> LargeProduct:
+    from gatewright.runtime.cpu.peak import LargeProduct
+
+    large = LargeProduct("float32", threads)
+    large.speed()
+    return large
+
+
+def slower_percent(threads: int) -> float:
+    """Return how much slower our product is now than the peak that was measured."""
+    return max(0.0, 100.0 - _product(threads).speed() / peak(threads).gflops / 1e7)
+
+
+def taken_percent(busy: float | None, slower: float) -> float | None:
+    """Return what others took: what they used, or what the machine lost if that is too much."""
+    return rounded(max(slower, busy or 0.0), 3) if slower > SLOWER_PERCENT else busy
 
 
 def _peer(name: str) -> Any:

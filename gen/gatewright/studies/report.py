@@ -45,7 +45,8 @@ class Row:
 
     `kernels` is a digest of the generated file that was measured. `percent_of_peak` counts the
     operations of the matrix products and is relative to the report's peak of so many threads.
-    `others_percent` is what other processes used of all processors meanwhile, None if unknown.
+    `others_percent` is what other processes used of all processors meanwhile, or how much slower
+    the machine was than at its peak if that was too much, None if unknown.
     """
 
     cell: str
@@ -73,7 +74,7 @@ class Row:
 
     @property
     def disturbed(self) -> bool:
-        """Whether other processes were too busy for the times to be trusted."""
+        """Whether others took too much of the machine for the times to be trusted."""
         return (self.others_percent or 0.0) > QUIET_PERCENT
 
     def peer(self, name: str) -> Comparison | None:
@@ -127,8 +128,8 @@ class Report:
         return (
             *self.notes,
             f"{disturbed} of {len(self.rows)} points (marked ~) were measured while other "
-            f"processes used more than {QUIET_PERCENT:g}% of the machine: their ratios are in no "
-            "mean",
+            f"processes used more than {QUIET_PERCENT:g}% of the machine, or its processors shared "
+            "cores: their ratios are in no mean",
         )
 
     def groups(self) -> dict[Group, tuple[Row, ...]]:
