@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,6 +47,23 @@ def test_a_process_grows_by_what_is_kept_and_checkpoints_make_it_less() -> None:
     assert whole.stated == 4 * 64 * 64 * (5 * 512 + 2 * 513)
     assert whole.stated < whole.bytes < 2 * whole.stated
     assert pieces.bytes < 0.6 * whole.bytes
+
+
+@LINUX
+@pytest.mark.skipif(find_spec("torch") is None, reason="the peer is torch")
+def test_the_bytes_that_the_readme_states_are_those_of_a_process() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    stated = re.search(
+        r"training step of (\d+) rows, (\d+) units and (\d+) steps takes (\d+) bytes of memory per "
+        r"number of the output, (\d+) in `torch\.nn\.LSTM`",
+        " ".join(readme.split()),
+    )
+    assert stated is not None
+    B, H, T, ours, theirs = map(int, stated.groups())
+    found = memory.footprints([Subject("lstm")], [Size(B, H, T)], with_torch=True)
+    each = {footprint.library: footprint.per_number for footprint in found}
+    assert each[memory.OURS] == pytest.approx(ours, rel=0.05)
+    assert each[memory.TORCH] == pytest.approx(theirs, rel=0.05)
 
 
 def test_another_system_is_told_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
