@@ -58,7 +58,13 @@ def times(left: Enclosure, right: Enclosure) -> Enclosure:
 
 def over(left: Enclosure, right: Enclosure) -> Enclosure:
     """Return the quotient. Raises ZeroDivisionError if the divisor may be 0."""
-    return enclosing(ARITHMETIC.divide(ball_of(left), ball_of(right)))
+    divisor = abs(right[0])
+    nearest = divisor - (right[1] * UP + TINY)
+    if not nearest > 0:
+        raise ZeroDivisionError("the divisor may be zero")
+    value = left[0] / right[0]
+    error = (left[1] + abs(value) * right[1]) / nearest
+    return (value, (error + abs(value) * ROUNDING) * UP + TINY)
 
 
 def larger(left: Enclosure, right: Enclosure) -> Enclosure:
