@@ -123,6 +123,15 @@ def test_an_lstm_in_other_words_is_known_in_the_catalogue(
     assert "foreign becomes mgu (UF), with\n  mgu.f = 1" in capsys.readouterr().out
 
 
+def test_gates_need_not_be_listed(tmp_path: Path) -> None:
+    path = tmp_path / "foreign.yaml"
+    path.write_text(FOREIGN.replace("gates: [alpha, beta, delta]\n", ""))
+    cell = catalogue.load(path)
+    assert cell.gates == ()
+    found = relate(cell, catalogue.load("lstm"))
+    assert "foreign.(Aa, Ee, p) = lstm.*_i" in found.relations[0].changes
+
+
 def test_what_does_not_matter_is_told_once() -> None:
     """Without U_n a GRU's reset gate multiplies what nobody reads."""
     found = relate(catalogue.load("gru"), catalogue.load("minimal_rnn"), all_ways=True)

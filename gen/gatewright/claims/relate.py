@@ -3,12 +3,14 @@
 The space that is searched, all of it:
   a gate of the first cell       its own formula, 0, 1, or a gate of the second, or 1 minus it, of
                                  the same or the next step
-  the parameters of an equation  all 0, or those of an equation of the second cell, times 1, -1, 2
-                                 or 1/2; parameters without a counterpart are 0
+  the parameters of an equation  all 0, or those of an equation of the second cell, a gate's for a
+                                 gate's, times 1, -1, 2 or 1/2; those without a counterpart are 0
   functions                      as they are, or the identity
   a gate of the second cell      as it is, or 1
   the states of the first cell   a state of the second, a state times a gate, or 0 for one that is
                                  not emitted
+
+Gates are what a cell lists as such, and where it lists none, the equations that are a sigmoid.
 
 A relation is a choice of these such that one step of the first cell, from mapped states, ends in
 mapped states, whatever the states of the second cell were.
@@ -38,7 +40,7 @@ from gatewright.claims.screen import NOTHING, Account, Chosen, Screen
 from gatewright.claims.terms import Terms
 from gatewright.claims.translation import cell_values
 from gatewright.language.cell import Cell
-from gatewright.language.expression import Number
+from gatewright.language.expression import Call, Expr, Number
 
 RUNS = 9  # sets of numbers for one, two and three units
 LISTED = 20
@@ -47,8 +49,8 @@ LISTED = 20
 SPACE = (
     "a gate of FIRST: its own formula, 0, 1, or a gate of SECOND or 1 minus it, of this step or "
     "the next",
-    "the parameters of an equation: 0, or those of an equation of SECOND times 1, -1, 2 or 1/2; "
-    "those without a counterpart are 0",
+    "the parameters of an equation: 0, or those of an equation of SECOND, a gate's for a gate's, "
+    "times 1, -1, 2 or 1/2; those without a counterpart are 0",
     "functions that are no gate's: as they are, or the identity",
     "gates of SECOND: as they are, or one of them 1",
     "each state of FIRST: a state of SECOND, a gate of the next step times a state, or 0 for one "
@@ -82,7 +84,7 @@ def relate(first: Cell, second: Cell, all_ways: bool = False) -> Related:
 
     Without `all_ways`, relations that need more than the cheapest by more than one are left out.
     """
-    first = named_like(first, second)
+    first, second = _with_gates(named_like(first, second)), _with_gates(second)
     if first.inputs != second.inputs:
         return Related((), left_out=("everything: the cells read different inputs",))
     left, right = Side("first", first, {}), Side("second", second, {})
@@ -106,6 +108,16 @@ def relate(first: Cell, second: Cell, all_ways: bool = False) -> Related:
     found = sorted(dict.fromkeys(told), key=lambda each: (each.cost, each.changes))
     kept = [each for each in found if all_ways or each.cost <= found[0].cost + 1]
     return Related(tuple(kept), account, tuple(undecided[:LISTED]), tuple(left_out))
+
+
+def _with_gates(cell: Cell) -> Cell:
+    """Return a cell with its gates listed: an author who lists none may have some all the same."""
+    found = [e.target for e in cell.equations if not e.target.endswith("'") and _is_gate(e.expr)]
+    return cell if cell.gates else replace(cell, gates=tuple(found))
+
+
+def _is_gate(expr: Expr) -> bool:
+    return isinstance(expr, Call) and expr.function == "sigmoid"
 
 
 def _fixed_gates(cell: Cell) -> list[dict[str, float]]:
