@@ -183,6 +183,13 @@ def test_a_file_of_a_cell_is_read_as_if_it_stood_alone(mine: Path, capsys: Captu
     assert "mine_too.yaml:2:10" in capsys.readouterr().err
 
 
+def test_what_no_enclosure_can_be_had_of_is_unknown(mine: Path, capsys: Capture) -> None:
+    """The root is of 0, of which an enclosure has negative numbers too."""
+    mine.write_text(edited(l6="      h': z * h + (1 - z) * n + 2 + sqrt(z + 1 - z - 1)"))
+    assert run(["prove", "mine.yaml"]) == 4
+    assert "no counterexample found" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("arguments", [[], ["--all", "lstm_gru"], ["no_such_claim"], ["no.yaml"]])
 def test_bad_input_is_exit_code_2(arguments: list[str], capsys: Capture) -> None:
     assert run(["prove", *arguments]) == 2

@@ -3,7 +3,7 @@
 Sums and products carry the error of their operands and that of rounding to the nearest double,
 which IEEE arithmetic bounds by 2^-53 of the result; every bound is rounded up. Functions are those
 of `balls`, looked up where an argument was met before. So two enclosures that do not meet are two
-different numbers, as surely as with balls, at a tenth of the time.
+different numbers, as surely as with balls, in much less time.
 """
 
 from __future__ import annotations

@@ -23,6 +23,8 @@ from gatewright.language.expression import Binary, Call, Expr, Name, Negate, Num
 from gatewright.language.functions import FUNCTIONS
 
 Vector = list[Any]
+# What an evaluation raises where terms have no value, or none that the arithmetic can enclose.
+NO_VALUE = (ValueError, ZeroDivisionError, OverflowError, KeyError)
 _POWER = re.compile(r"power_(-?[0-9.]+(?:e[-+]?[0-9]+)?)")
 
 
@@ -216,4 +218,13 @@ def _instance(expr: Expr, argument: Any, arithmetic: Arithmetic) -> Any:
     raise ValueError(f"{expr} is no instance of a function")
 
 
-__all__ = ["FUNCTIONS", "Arithmetic", "Floats", "Model", "evaluate", "function_in", "of_one_length"]
+__all__ = [
+    "FUNCTIONS",
+    "NO_VALUE",
+    "Arithmetic",
+    "Floats",
+    "Model",
+    "evaluate",
+    "function_in",
+    "of_one_length",
+]

@@ -16,7 +16,7 @@ from fractions import Fraction
 
 from gatewright.claims.balls import ARITHMETIC, UNIT, Ball
 from gatewright.claims.claim import Claim
-from gatewright.claims.evaluate import Model, evaluate, of_one_length
+from gatewright.claims.evaluate import NO_VALUE, Model, evaluate, of_one_length
 from gatewright.claims.obligations import Obligation, inductive, unrolled
 from gatewright.claims.refute import instances_of, sampled
 from gatewright.claims.terms import matrices, variables
@@ -72,7 +72,7 @@ def _runs(claim: Claim, world: World, pairs: Sequence[Obligation], count: int, s
         model = Model(vectors, found, instances_of(claim, index // 3))
         try:
             values = evaluate(roots, model, ARITHMETIC)
-        except (ZeroDivisionError, OverflowError, KeyError, ValueError):
+        except NO_VALUE:
             skipped += 1
             continue
         if _widest(values) > WIDEST:

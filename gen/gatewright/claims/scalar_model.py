@@ -26,6 +26,7 @@ from gatewright.claims.enclosures import (
     smaller,
     times,
 )
+from gatewright.claims.evaluate import NO_VALUE
 from gatewright.claims.options import Option
 from gatewright.language.cell import Cell, Equation
 from gatewright.language.expression import Binary, Call, Expr, Name, Negate, Number, names
@@ -87,7 +88,7 @@ class ScalarModel:
             known = {**known, **self._given(option)}
         try:
             return value_of(equation.expr, known, option.linear)
-        except (ZeroDivisionError, OverflowError, ValueError, KeyError):
+        except NO_VALUE:
             return None
 
     def _given(self, option: Option) -> dict[str, Enclosure]:
@@ -167,7 +168,7 @@ class Inversion:
         try:
             for undone, other in self.steps:
                 wanted = undone(wanted, value_of(other, known, self.linear))
-        except (ZeroDivisionError, OverflowError, ValueError, KeyError):
+        except NO_VALUE:
             return None
         return wanted
 
