@@ -87,6 +87,12 @@ BANNED_CALLS = {
     "eval", "exec", "sympify", "parse_expr", "lambdify", "simplify", "nsimplify", "equals",
     "safe_load", "full_load", "unsafe_load", "system", "popen",
 }  # fmt: skip
+# What SymPy is asked for where it may be imported; it displays and factors, and decides nothing.
+FOR_DISPLAY = {"Symbol", "Integer", "Rational", "factor_list"}
+ORACLES = {
+    "simplify", "nsimplify", "trigsimp", "powsimp", "ratsimp", "radsimp", "equals", "is_zero",
+    "solve", "solveset", "checksol", "ask", "refine",
+}  # fmt: skip
 SILENT = {"utils", "util", "helpers", "helper", "common", "base", "misc", "core", "manager"}
 
 
@@ -149,6 +155,81 @@ def test_text_is_never_executed(path: Path) -> None:
             assert allowed or name not in BANNED_CALLS, f"{relative(path)} calls {name}"
             allowed = relative(path) == "python_syntax.py"
             assert allowed or ast.unparse(function) != "ast.parse", "parse with python_syntax"
+
+
+def asked_of_sympy(tree: ast.Module) -> Iterator[str]:
+    """Yield what a file uses that could decide whether two expressions are equal."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(attr=name) if name in ORACLES:
+                yield name
+            case ast.ImportFrom(module=str(module)) if module.split(".")[0] == "sympy":
+                yield from (alias.name for alias in node.names)
+            case ast.Import():
+                yield from (f"{a.name} as {a.asname}" for a in node.names if _renamed(a))
+
+
+def _renamed(alias: ast.alias) -> bool:
+    return alias.name.split(".")[0] == "sympy" and (alias.asname or alias.name) != "sympy"
+
+
+def asked_for_more_than_display(tree: ast.Module) -> Iterator[str]:
+    """Yield whatever else is taken from the module, or is done with it as a whole."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "sympy":
+            yield from [f"sympy.{node.attr}"] if node.attr not in FOR_DISPLAY else []
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "vars"):
+            yield from (ast.unparse(node) for each in node.args if ast.unparse(each) == "sympy")
+
+
+TESTS = sorted(Path(__file__).parent.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", [*FILES, *TESTS], ids=lambda path: path.name)
+def test_sympy_is_no_oracle(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    found = list(asked_of_sympy(tree))
+    if path in FILES:
+        found += asked_for_more_than_display(tree)
+    assert not found
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import sympy\nsame = sympy.simplify(a - b) == 0",
+        "import sympy\nsame = sympy.expand(a - b) == 0",
+        "import sympy\nsame = all(map(sympy.simplify, found))",
+        "import sympy\nsame = getattr(sympy, 'simplify')(a - b) == 0",
+        "import sympy as algebra\nsame = algebra.Eq(a, b)",
+        "from sympy import simplify as tidy",
+        "from sympy.solvers import solve",
+        "import sympy.solvers",
+        "same = a.equals(b)",
+        "same = (a - b).is_zero",
+    ],
+)
+def test_an_oracle_is_seen(code: str) -> None:
+    tree = ast.parse(code)
+    assert [*asked_of_sympy(tree), *asked_for_more_than_display(tree)]
+
+
+def test_verdicts_are_reached_without_sympy() -> None:
+    """Every claim and one cell, where importing it fails: only the display of residuals does."""
+    code = (
+        "import sys; sys.modules['sympy'] = None\n"
+        "from gatewright.claims.library import every_claim\n"
+        "from gatewright.claims.prove import decide\n"
+        "from gatewright.language import catalogue\n"
+        "from gatewright.verify.whole import whole\n"
+        "claims = every_claim()\n"
+        "print(sum(decide(each, explain=False).as_expected for each in claims) - len(claims))\n"
+        "print(whole(catalogue.load('elman')).word)\n"
+        "decide(next(each for each in claims if each.name == 'formulas'))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["0", "pass"]
+    assert "import of sympy halted" in done.stderr
 
 
 HEAVY = {

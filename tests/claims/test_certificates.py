@@ -16,6 +16,8 @@ from gatewright.claims.library import claims_named, every_claim
 from gatewright.claims.theory import Theory
 from gatewright.cli.app import run
 
+from .corpus import edited
+
 PROVED = [claim for claim in every_claim() if claim.expect == "proved"]
 # One claim per kind of proof: lookahead, functions, scales, quotients, permutations, signs, changes
 # of basis, a searched state map, and sigmoid by exponentials.
@@ -137,8 +139,24 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert found["certificates"][0]["id"] == "reset_one"
     assert found["certificates"][0]["verdict"] in ("accepted", "written")
     assert (tmp_path / "reset_one.v").exists()
-    assert run(["certify", "formulas", "--output", str(tmp_path)]) == 4
     assert run(["certify"]) == 2
+
+
+def test_a_claim_without_a_proof_is_not_certified(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Refuted, the answer is no; unknown, there is none. Neither is a fault of certificates."""
+    assert run(["certify", "formulas", "--output", str(tmp_path)]) == 1
+    told = capsys.readouterr().out
+    assert "refuted      no proof to certify: see `gatewright prove formulas`" in told
+    assert told.endswith("\n1 refuted\n")
+    path = tmp_path / "open.yaml"
+    factor = " * (sin(b_z)^2 + cos(b_z)^2)"
+    own = f"      h': z * h + (1 - z) * n\n      z: sigmoid(W_z @ x + U_z @ h + b_z){factor}"
+    path.write_text(edited(l6=own))
+    assert run(["certify", str(path), "--output", str(tmp_path)]) == 4
+    assert "1 unknown" in capsys.readouterr().out
+    assert not list(tmp_path.glob("*.v"))
 
 
 @needs_coq

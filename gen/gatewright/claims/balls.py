@@ -4,7 +4,7 @@ A ball is a pair of integers, the ends of an interval in units of 2^-160. Sums a
 and quotients are rounded outwards, exponentials, logarithms and waves come from their series with a
 bound on the rest.
 
-Why of our own: 200 lines of integer arithmetic can be read, need no library, and are not what the
+Why of our own: one file of integer arithmetic can be read, needs no library, and is not what the
 independent checker uses, so that a mistake in either is seen.
 """
 

@@ -3,7 +3,7 @@
 Sums and products carry the error of their operands and that of rounding to the nearest double,
 which IEEE arithmetic bounds by 2^-53 of the result; every bound is rounded up. Functions are those
 of `balls`, looked up where an argument was met before. So two enclosures that do not meet are two
-different numbers, as surely as with balls, at a tenth of the time.
+different numbers, as surely as with balls, in much less time.
 """
 
 from __future__ import annotations
@@ -58,7 +58,13 @@ def times(left: Enclosure, right: Enclosure) -> Enclosure:
 
 def over(left: Enclosure, right: Enclosure) -> Enclosure:
     """Return the quotient. Raises ZeroDivisionError if the divisor may be 0."""
-    return enclosing(ARITHMETIC.divide(ball_of(left), ball_of(right)))
+    divisor = abs(right[0])
+    nearest = divisor - (right[1] * UP + TINY)
+    if not nearest > 0:
+        raise ZeroDivisionError("the divisor may be zero")
+    value = left[0] / right[0]
+    error = (left[1] + abs(value) * right[1]) / nearest
+    return (value, (error + abs(value) * ROUNDING) * UP + TINY)
 
 
 def larger(left: Enclosure, right: Enclosure) -> Enclosure:

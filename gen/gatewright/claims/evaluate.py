@@ -23,6 +23,8 @@ from gatewright.language.expression import Binary, Call, Expr, Name, Negate, Num
 from gatewright.language.functions import FUNCTIONS
 
 Vector = list[Any]
+# What an evaluation raises where terms have no value, or none that the arithmetic can enclose.
+NO_VALUE = (ValueError, ZeroDivisionError, OverflowError, KeyError)
 _POWER = re.compile(r"power_(-?[0-9.]+(?:e[-+]?[0-9]+)?)")
 
 
@@ -156,13 +158,16 @@ def evaluate(roots: Sequence[Term], model: Model, arithmetic: Arithmetic) -> lis
 
 
 def _elementwise(operation: Callable[[Any, Any], Any], left: Vector, right: Vector) -> Vector:
-    if len(left) == len(right):
-        return [operation(a, b) for a, b in zip(left, right, strict=True)]
-    if len(left) == 1:
-        return [operation(left[0], b) for b in right]
-    if len(right) == 1:
-        return [operation(a, right[0]) for a in left]
-    raise ValueError("vectors of different lengths")
+    one, other = of_one_length(left, right)
+    return [operation(a, b) for a, b in zip(one, other, strict=True)]
+
+
+def of_one_length(left: Vector, right: Vector) -> tuple[Vector, Vector]:
+    """Return two vectors with a scalar repeated to the length of the other one."""
+    return (
+        left * len(right) if len(left) == 1 else left,
+        right * len(left) if len(right) == 1 else right,
+    )
 
 
 def _product(arithmetic: Arithmetic, rows: Sequence[Vector], vector: Vector) -> Vector:
@@ -213,4 +218,13 @@ def _instance(expr: Expr, argument: Any, arithmetic: Arithmetic) -> Any:
     raise ValueError(f"{expr} is no instance of a function")
 
 
-__all__ = ["FUNCTIONS", "Arithmetic", "Floats", "Model", "evaluate", "function_in"]
+__all__ = [
+    "FUNCTIONS",
+    "NO_VALUE",
+    "Arithmetic",
+    "Floats",
+    "Model",
+    "evaluate",
+    "function_in",
+    "of_one_length",
+]

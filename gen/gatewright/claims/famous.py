@@ -187,7 +187,7 @@ def _no_other(names: ClaimNaming) -> Iterator[Block]:
     yield Block("heading", "No other tie does it")
     yield Block(
         "text",
-        f"Of {related.combinations:,} combinations of ties, constants, functions, weights and "
+        f"Of {related.account.all:,} combinations of ties, constants, functions, weights and "
         "state maps, the cheapest that turns the LSTM into the GRU fixes the reset gate:",
     )
     yield Block("list", "", tuple((_change(e),) for e in related.relations[0].changes), names)

@@ -15,6 +15,7 @@ from fractions import Fraction
 
 from gatewright.claims.branches import Branch, Point, Signs, branch_at, values_at
 from gatewright.claims.differentiate import adjoints
+from gatewright.claims.evaluate import NO_VALUE
 from gatewright.claims.formulas import RowScope, called, vector_of
 from gatewright.claims.identities import Identities
 from gatewright.claims.normal_form import NormalForm
@@ -45,7 +46,6 @@ POINTS: dict[int, list[tuple[Fraction, ...]]] = {
     1: [(Fraction(n, 4),) for n in (*_LINE, 0, *(-n for n in _LINE))],
     2: [(Fraction(a, 4), Fraction(b, 4)) for a, b in _PAIRS],
 }
-NO_VALUE = (ValueError, ZeroDivisionError, OverflowError, KeyError)
 
 
 class Meanings:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from gatewright.claims.division import cleared
-from gatewright.claims.evaluate import Floats, Model, evaluate
+from gatewright.claims.evaluate import NO_VALUE, Floats, Model, evaluate
 from gatewright.claims.normal_form import NormalForm
 from gatewright.claims.polynomial import Monomial, Polynomial, add
 from gatewright.claims.terms import TRANSPOSE, Term, Terms, matrices, variables
@@ -130,7 +130,7 @@ def _apart(
         found[name + TRANSPOSE] = [list(row) for row in zip(*found[name], strict=True)]
     try:
         values = evaluate(roots, Model(vectors, found, {}), Floats())
-    except (ZeroDivisionError, OverflowError, ValueError, KeyError):
+    except NO_VALUE:
         return False
     one = _summed(values[: 2 * len(left)])
     other = _summed(values[2 * len(left) :])

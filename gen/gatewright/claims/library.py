@@ -2,8 +2,7 @@
 
 A claim is named by its id, which is unique in the library, a family by the name of its file.
 
-Why read per process and not cached on disk: the whole library is read in a second, and a cache
-would be one more thing that can be stale.
+Why read per process and not cached on disk: a cache would be one more thing that can be stale.
 """
 
 from __future__ import annotations

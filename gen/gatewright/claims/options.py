@@ -35,6 +35,9 @@ class Option:
         return hash((self.text, self.tie, self.linear))
 
 
+ANYTHING = Option("anything", 0)  # in place of an option where none makes a difference
+
+
 def options(first: Cell, second: Cell, gates: tuple[str, ...]) -> dict[str, tuple[Option, ...]]:
     """Return the options of every equation of the first cell, by its target.
 

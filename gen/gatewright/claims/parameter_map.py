@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gatewright.claims.claim import Owned
-from gatewright.claims.family import STAR, Formula
+from gatewright.claims.claim_text import STAR, Formula
 from gatewright.claims.shapes import ClaimShapes
 from gatewright.language.diagnostics import Findings, did_you_mean
 from gatewright.language.equation import EquationError, parse

@@ -19,7 +19,15 @@ from fractions import Fraction
 from gatewright.claims.balls import ARITHMETIC as BALLS
 from gatewright.claims.balls import Ball
 from gatewright.claims.claim import Claim
-from gatewright.claims.evaluate import Arithmetic, Floats, Model, Vector, evaluate
+from gatewright.claims.evaluate import (
+    NO_VALUE,
+    Arithmetic,
+    Floats,
+    Model,
+    Vector,
+    evaluate,
+    of_one_length,
+)
 from gatewright.claims.obligations import Obligation
 from gatewright.claims.terms import INVERSE, Term, matrices, variables
 from gatewright.claims.theory import SCALARS, Quality
@@ -132,7 +140,7 @@ def separation(left: Term, right: Term, model: Model) -> tuple[Fraction, int]:
     """Return a proven lower bound of the largest difference, and its element; 0 if none."""
     try:
         one, other = _values(left, right, model, BALLS)
-    except (ZeroDivisionError, OverflowError, KeyError):
+    except NO_VALUE:
         return Fraction(0), 0
     gaps = [a.gap(b) for a, b in zip(one, other, strict=True)]
     best = max(range(len(gaps)), key=gaps.__getitem__)
@@ -146,8 +154,7 @@ def _enclosures(pair: Obligation, model: Model, element: int) -> tuple[Ball, Bal
 
 def _values(left: Term, right: Term, model: Model, arithmetic: Arithmetic) -> tuple[Vector, Vector]:
     one, other = evaluate([left, right], model, arithmetic)
-    length = max(len(one), len(other))
-    return (one * length if len(one) == 1 else one), (other * length if len(other) == 1 else other)
+    return of_one_length(one, other)
 
 
 class _Search:

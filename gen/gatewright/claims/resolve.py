@@ -7,23 +7,17 @@ and gives the other's by the map; a map in both directions would be two claims.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from gatewright.claims.cells import Cells
-from gatewright.claims.claim import Claim, Expectation, Observed, Owned, Side, Symbol
-from gatewright.claims.evaluate import is_known_function
-from gatewright.claims.family import (
-    CellText,
-    ClaimText,
-    Family,
-    Formula,
-    unknown_word,
-)
+from gatewright.claims.claim import Claim, Expectation, Observed, Owned, Side
+from gatewright.claims.claim_text import CellText, ClaimText, Formula, unknown_word
+from gatewright.claims.declared import declared, with_functions
+from gatewright.claims.family import Family
 from gatewright.claims.obligations import inductive, unrolled
 from gatewright.claims.parameter_map import ParameterMap
 from gatewright.claims.shapes import ClaimShapes, Known
-from gatewright.claims.terms import IDENTITY
 from gatewright.claims.theory import Quality
 from gatewright.claims.world import MeaningError, World
 from gatewright.language.cell import Cell
@@ -32,28 +26,13 @@ from gatewright.language.diagnostics import (
     Findings,
     Span,
     SpecError,
-    closest,
-    did_you_mean,
 )
-from gatewright.language.expression import Call, Expr, names, substitute, walk
+from gatewright.language.expression import Expr, Name, names, substitute
 from gatewright.language.fields import CELL_NAME
-from gatewright.language.functions import AUTHOR_FUNCTIONS
 from gatewright.language.references import Reference, is_reference, read_reference
 from gatewright.language.shelf import is_path
 from gatewright.language.spec import Text
 
-KINDS: dict[str, tuple[tuple[str, ...], Quality]] = {
-    "function": ((), Quality.FREE),
-    "scalar": ((), Quality.SCALAR),
-    "nonzero scalar": ((), Quality.NONZERO_SCALAR),
-    "vector": (("hidden",), Quality.FREE),
-    "nonzero vector": (("hidden",), Quality.NONZERO),
-    "positive vector": (("hidden",), Quality.POSITIVE),
-    "sign vector": (("hidden",), Quality.SIGN),
-    "matrix": (("hidden", "hidden"), Quality.FREE),
-    "permutation": (("hidden", "hidden"), Quality.PERMUTATION),
-    "invertible matrix": (("hidden", "hidden"), Quality.INVERTIBLE),
-}
 ASSUMPTIONS = {"diagonal": Quality.DIAGONAL, "nonnegative": Quality.NONNEGATIVE}
 INDEX_WHY = "a gate that is used a step later than another makes a different claim"
 
@@ -108,7 +87,6 @@ class _Resolver:
     text: ClaimText
     cells: Cells
     found: Findings
-    symbols: dict[str, Symbol] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.left, self.right = self._sides()
@@ -116,12 +94,10 @@ class _Resolver:
     def claim(self) -> Claim | None:
         before = len(self.found.found)
         text = self.text
-        self._symbols()
-        known = Known(self.left, self.right, self.symbols)
-        self.shapes = ClaimShapes(known, self.found)
-        self.left, self.right = (
-            replace(side, functions=self._functions(side)) for side in (self.left, self.right)
-        )
+        symbols = declared(text.for_all, self.found)
+        self.shapes = ClaimShapes(Known(self.left, self.right, symbols), self.found)
+        sides = self.left, self.right
+        self.left, self.right = with_functions(sides, text.activations, symbols, self.found)
         sequences = frozenset(
             owned for word in text.sequences if (owned := self._gate(word)) is not None
         )
@@ -141,6 +117,7 @@ class _Resolver:
         self._complete(states)
         observe = tuple(self._observed(*each) for each in text.observe)
         qualities = self._assumed({**parameters, **states})
+        initial, expect = self._initial(), self._expected()
         if len(self.found.found) > before:
             return None
         return Claim(
@@ -149,15 +126,15 @@ class _Resolver:
             statement=text.statement,
             left=self.left,
             right=self.right,
-            symbols=self.symbols,
+            symbols=symbols,
             sequences=sequences,
             ties=ties,
             parameters=parameters,
             qualities=qualities,
             states=states,
             observe=observe,
-            initial=self._initial(),
-            expect=self._expected(),
+            initial=initial,
+            expect=expect,
             candidates=tuple(self._candidate(*each) for each in text.candidates),
             links=text.links,
             told=text.told,
@@ -188,60 +165,6 @@ class _Resolver:
     @property
     def _source(self) -> dict[str, str]:
         return {self.family.file: self.family.source}
-
-    def _symbols(self) -> None:
-        for name, kind in self.text.for_all:
-            if not name.value.isidentifier() or is_known_function(name.value):
-                message = f"`{name}` is not a valid name for what a claim holds for all of"
-                if name.value.isidentifier():
-                    message += ": it is that of a function that proofs know"
-                self.found.add("E0606", message, name.span, "use another name, such as `phi`")
-            elif kind.value not in KINDS:
-                message = f"`{name}` cannot be `{kind}`"
-                help = did_you_mean(kind.value, KINDS, f"one of {', '.join(KINDS)}")
-                self.found.add("E0606", message, kind.span, help)
-                # Read on with what was probably meant, so that its uses are not reported too.
-                meant = closest(kind.value, KINDS) or "vector"
-                self.symbols[name.value] = Symbol(name.value, meant, *KINDS[meant])
-            else:
-                self.symbols[name.value] = Symbol(name.value, kind.value, *KINDS[kind.value])
-
-    def _functions(self, side: Side) -> dict[tuple[str, str], str]:
-        result: dict[tuple[str, str], str] = {}
-        specific: dict[tuple[str, str], str] = {}
-        for key, value in self.text.activations:
-            alias, _, name = key.value.partition(".")
-            if alias not in (self.left.alias, self.right.alias):
-                message = f"`{key}` is not an equation or a function of a cell of the claim"
-                help = f"write `{self.left.alias}.tanh` or `{self.left.alias}.{_last(self.left)}`"
-                if side is self.left:
-                    self.found.add("E0601", message, key.span, help)
-                continue
-            if alias != side.alias:
-                continue
-            self._known_function(value)
-            calls = _calls(side.cell)
-            if name in {function for _, function in calls}:
-                result |= {call: value.value for call in calls if call[1] == name}
-                continue
-            here = [call for call in calls if call[0] == name]
-            if len(here) == 1:
-                specific[here[0]] = value.value
-                continue
-            many = f"calls {', '.join(f for _, f in here)}" if here else "calls no function"
-            listed = ", ".join(dict.fromkeys(f"{side.alias}.{e}" for e, _ in calls))
-            help = f"write the function, as in `{side.alias}.tanh`" if here else f"one of {listed}"
-            self.found.add("E0601", f"`{key}` {many}", key.span, help)
-        return result | specific
-
-    def _known_function(self, value: Text) -> None:
-        own = {name for name, symbol in self.symbols.items() if symbol.kind == "function"}
-        known = {IDENTITY, *own, *(n for n, f in AUTHOR_FUNCTIONS.items() if len(f.arguments) == 1)}
-        if value.value not in known:
-            message = f"`{value}` is not a function"
-            otherwise = f"for any function, declare it: `for_all: {{{value}: function}}`"
-            help = did_you_mean(value.value, known, otherwise)
-            self.found.add("E0305", message, value.span, help)
 
     def _gate(self, word: Text) -> Owned | None:
         reference = read_reference(word.value)
@@ -352,6 +275,10 @@ class _Resolver:
             return "zero"
         if word.value != "related":
             unknown_word(word, ("zero", "related"), "`initial`", self.found)
+        elif not self.text.states:
+            message = "`initial: related` does not say how the states are related"
+            help = "write the state map under `states:`, or leave `initial:` out: zero states"
+            self.found.add("E0614", message, word.span, help)
         return "related"
 
     def _expected(self) -> Expectation:
@@ -373,19 +300,8 @@ def _last(side: Side) -> str:
     return side.cell.equations[-1].target.removesuffix("'")
 
 
-def _calls(cell: Cell) -> list[tuple[str, str]]:
-    """Return every function each equation calls: (equation without its prime, function)."""
-    found: dict[tuple[str, str], None] = {}
-    for equation in cell.equations:
-        for node in walk(equation.expr):
-            if isinstance(node, Call) and len(node.arguments) == 1:
-                found[equation.target.removesuffix("'"), node.function] = None
-    return list(found)
-
-
 def moved(expr: Expr, steps: int) -> Expr:
     """Return an expression with every value taken some steps later."""
-    from gatewright.language.expression import Name
 
     def later(name: Name) -> Name | None:
         if not is_reference(name.name):

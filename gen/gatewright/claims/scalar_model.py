@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from gatewright.claims.enclosures import (
     Enclosure,
@@ -25,10 +26,12 @@ from gatewright.claims.enclosures import (
     smaller,
     times,
 )
+from gatewright.claims.evaluate import NO_VALUE
 from gatewright.claims.options import Option
 from gatewright.language.cell import Cell, Equation
-from gatewright.language.expression import Binary, Call, Expr, Name, Negate, Number
+from gatewright.language.expression import Binary, Call, Expr, Name, Negate, Number, names
 
+Inverse = Callable[[Enclosure, Enclosure], Enclosure]
 _VALUE = re.compile(r"([A-Za-z]\w*)\[t(\+1)?\]")
 
 
@@ -64,13 +67,16 @@ class ScalarModel:
         shifted = step + (1 if match[2] else 0)
         return self.steps[min(shifted + 1, len(self.steps) - 1)][match[1]]
 
+    def known(self, cell: Cell, states: Mapping[str, Enclosure]) -> dict[str, Enclosure]:
+        """Return what the equations of the first cell may read besides parameters and each other.
+
+        `states` are those that its step begins with.
+        """
+        constants = {c.name: decimal(c.value) for c in cell.constants}
+        return {**constants, **self.inputs[0], **states}
+
     def option(
-        self,
-        option: Option,
-        equation: Equation,
-        cell: Cell,
-        states: Mapping[str, Enclosure],
-        values: Mapping[str, Enclosure],
+        self, option: Option, equation: Equation, known: Mapping[str, Enclosure]
     ) -> Enclosure | None:
         """Return what an equation of the first cell computes under an option, in step t.
 
@@ -78,19 +84,23 @@ class ScalarModel:
         """
         if option.tie:
             return self._tie(option.tie)
-        known = {c.name: decimal(c.value) for c in cell.constants} | self.inputs[0] | dict(states)
-        known |= values
+        if option.parameters:
+            known = {**known, **self._given(option)}
+        try:
+            return value_of(equation.expr, known, option.linear)
+        except NO_VALUE:
+            return None
+
+    def _given(self, option: Option) -> dict[str, Enclosure]:
+        found = {}
         for name, text in option.parameters.items():
             sign, _, other = text.rpartition("second.")
             factor = {"": 1.0, "-": -1.0}.get(sign)
             if factor is None:
                 factor = float(sign.split(" ")[0])
             given = sign or "." in text
-            known[name] = times(exactly(factor), self.parameters[other]) if given else exactly(0.0)
-        try:
-            return value_of(equation.expr, known, option.linear)
-        except (ZeroDivisionError, OverflowError, ValueError, KeyError):
-            return None
+            found[name] = times(exactly(factor), self.parameters[other]) if given else exactly(0.0)
+        return found
 
     def _tie(self, text: str) -> Enclosure:
         complement = text.startswith("1 - ")
@@ -129,3 +139,54 @@ def value_of(expr: Expr, known: Mapping[str, Enclosure], linear: tuple[str, ...]
             combine = {"+": plus, "-": minus, "/": over}
             return combine.get(operator, times)(one, other)
     raise TypeError(expr)
+
+
+# What an operand must be, from the result and the other operand: the left one, and the right one.
+_UNDONE: dict[str, tuple[Inverse, Inverse]] = {
+    "+": (minus, minus),
+    "-": (plus, lambda wanted, other: minus(other, wanted)),
+    "*": (over, over),
+    "/": (times, lambda wanted, other: over(other, wanted)),
+}
+
+
+@dataclass(frozen=True)
+class Inversion:
+    """What a name must be for an expression that reads it once to have a wanted value.
+
+    `steps` go from the whole expression to the name: how each is undone, and the other operand.
+    """
+
+    steps: tuple[tuple[Inverse, Expr], ...]
+    linear: tuple[str, ...]
+
+    def __call__(self, wanted: Enclosure, known: Mapping[str, Enclosure]) -> Enclosure | None:
+        """Return an enclosure of every number that makes the expression one of those wanted.
+
+        None where nothing follows, as a divisor may be 0 or an operand has no enclosure.
+        """
+        try:
+            for undone, other in self.steps:
+                wanted = undone(wanted, value_of(other, known, self.linear))
+        except NO_VALUE:
+            return None
+        return wanted
+
+
+def inversion(expr: Expr, name: str, linear: tuple[str, ...]) -> Inversion | None:
+    """Return how an expression is solved for a name that it reads once; None if it cannot be."""
+    steps: list[tuple[Inverse, Expr]] = []
+    while expr != Name(name):
+        match expr:
+            case Call(function, (argument,)) if function in linear:
+                expr = argument
+            case Negate(operand):
+                steps.append((lambda wanted, zero: minus(zero, wanted), Number(0.0)))
+                expr = operand
+            case Binary(operator, left, right) if operator in _UNDONE:
+                inside = name in names(left)
+                steps.append((_UNDONE[operator][0 if inside else 1], right if inside else left))
+                expr = left if inside else right
+            case _:
+                return None
+    return Inversion(tuple(steps), linear)

@@ -9,12 +9,12 @@ kernel does not; a claim may, since it only speaks of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from gatewright.claims.claim import Owned, Side, Symbol
-from gatewright.claims.family import Formula
-from gatewright.language.cell import Dims
+from gatewright.claims.claim_text import Formula
+from gatewright.language.cell import Cell, Dims
 from gatewright.language.diagnostics import Findings, Span, did_you_mean
 from gatewright.language.expression import Binary, Call, Expr, Name, Negate, Number
 from gatewright.language.functions import AUTHOR_FUNCTIONS
@@ -103,41 +103,36 @@ class ClaimShapes:
 
     def equation(self, reference: Reference, span: Span) -> Owned | None:
         """Return an equation of a cell; report what is none."""
-        side = self._side(reference, span)
-        if side is None:
-            return None
-        targets = [each.target.removesuffix("'") for each in side.cell.equations]
-        if reference.name in targets:
-            return reference.cell, reference.name
-        message = f"`{reference.name}` is not an equation of `{side.cell.identifier}`"
-        help = did_you_mean(reference.name, targets, f"equations: {', '.join(targets)}")
-        self.found.add("E0607", message, span, help)
-        return None
+        return self._listed(reference, span, "E0607", "equation", _targets)
 
     def state(self, reference: Reference, span: Span) -> Owned | None:
         """Return a state of a cell; report what is none."""
-        side = self._side(reference, span)
-        if side is None:
-            return None
-        states = [state.name for state in side.cell.states]
-        if reference.name in states:
-            return reference.cell, reference.name
-        message = f"`{reference.name}` is not a state of `{side.cell.identifier}`"
-        help = did_you_mean(reference.name, states, f"states: {', '.join(states)}")
-        self.found.add("E0614", message, span, help)
-        return None
+        return self._listed(reference, span, "E0614", "state", _states)
 
     def parameter(self, reference: Reference, span: Span) -> Owned | None:
         """Return a parameter of a cell; report what is none."""
-        side = self._side(reference, span)
+        return self._listed(reference, span, "E0301", "parameter", _parameters)
+
+    def _listed(
+        self,
+        reference: Reference,
+        span: Span,
+        code: str,
+        kind: str,
+        of: Callable[[Cell], list[str]],
+    ) -> Owned | None:
+        side = self.known.side(reference.cell)
         if side is None:
+            message, help = self._no_cell(reference.cell)
+            self.found.add("E0601", message, span, help)
             return None
-        found = [parameter.name for parameter in side.cell.parameters]
+        found = of(side.cell)
         if reference.name in found:
             return reference.cell, reference.name
-        message = f"`{reference.name}` is not a parameter of `{side.cell.identifier}`"
-        help = did_you_mean(reference.name, found, f"parameters: {', '.join(found)}")
-        self.found.add("E0301", message, span, help)
+        article = "an" if kind == "equation" else "a"
+        message = f"`{reference.name}` is not {article} {kind} of `{side.cell.identifier}`"
+        help = did_you_mean(reference.name, found, f"{kind}s: {', '.join(found)}")
+        self.found.add(code, message, span, help)
         return None
 
     def matrix(self, reference: Reference, span: Span) -> Owned | None:
@@ -152,14 +147,10 @@ class ClaimShapes:
         self.found.add("E0608", message, span, help)
         return None
 
-    def _side(self, reference: Reference, span: Span) -> Side | None:
-        side = self.known.side(reference.cell)
-        if side is None:
-            aliases = (self.known.left.alias, self.known.right.alias)
-            message = f"`{reference.cell}` is not a cell of the claim"
-            help = did_you_mean(reference.cell, aliases, f"the cells are {' and '.join(aliases)}")
-            self.found.add("E0601", message, span, help)
-        return side
+    def _no_cell(self, alias: str) -> tuple[str, str]:
+        aliases = (self.known.left.alias, self.known.right.alias)
+        help = did_you_mean(alias, aliases, f"the cells are {' and '.join(aliases)}")
+        return f"`{alias}` is not a cell of the claim", help
 
     def _shape(self, expr: Expr, steps: bool) -> Dims:
         match expr:
@@ -189,9 +180,7 @@ class ClaimShapes:
         assert isinstance(reference, Reference)
         side = self.known.side(reference.cell) if reference.cell else None
         if reference.cell and side is None:
-            aliases = (self.known.left.alias, self.known.right.alias)
-            help = did_you_mean(reference.cell, aliases, f"the cells are {' and '.join(aliases)}")
-            message = f"`{reference.cell}` is not a cell of the claim"
+            message, help = self._no_cell(reference.cell)
             raise _ProblemError("E0601", message, expr, help)
         if side is None:
             dims = next(
@@ -265,6 +254,18 @@ class ClaimShapes:
             help = "declare it under `for_all:` as `invertible matrix` or `permutation`"
             raise _ProblemError("E0608", "`inv` takes an invertible matrix by name", expr, help)
         return dims
+
+
+def _states(cell: Cell) -> list[str]:
+    return [each.name for each in cell.states]
+
+
+def _parameters(cell: Cell) -> list[str]:
+    return [each.name for each in cell.parameters]
+
+
+def _targets(cell: Cell) -> list[str]:
+    return [each.target.removesuffix("'") for each in cell.equations]
 
 
 def _is_zero(expr: Expr) -> bool:

@@ -7,12 +7,17 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from gatewright.cli.output import coloured, made_folder, print_json, table
+from gatewright.cli.output import coloured, made_folder, note, print_json, table
+
+if TYPE_CHECKING:
+    from gatewright.claims.claim import Claim
 
 SECONDS = 120
+STYLES = {"accepted": "green", "rejected": "red", "refuted": "red", "unsupported": "yellow"}
 # The first two are what Coq's real numbers rest on; the others, that equal values make equal
 # functions.
 AXIOMS = frozenset(
@@ -37,45 +42,57 @@ def certify(claims: tuple[str, ...], everything: bool, output: str | None, as_js
     It is accepted if it assumes nothing but the axioms of Coq's real numbers and that functions
     with equal values are equal.
 
-    Exit code 0: all are accepted; 1: one is rejected; 3: Coq is not installed (Debian: `coq`); 4:
-    none is rejected, but a proof uses what the certificates cannot say.
+    Exit code 0: all are accepted; 1: one is rejected, or the claim is refuted; 3: Coq is not
+    installed (Debian: `coq`); 4: neither, but a claim is unknown, or its proof uses what the
+    certificates cannot say.
     """
-    from gatewright.claims.coq import UnsupportedError, certificate
     from gatewright.claims.library import claims_named, every_claim
-    from gatewright.emit.write import write_one
     from gatewright.runtime.errors import BackendMissingError
 
     if everything == bool(claims):
         raise click.UsageError("name the claims to certify, or give --all")
     chosen = every_claim() if everything else claims_named(claims)
+    if everything:
+        chosen = tuple(claim for claim in chosen if claim.expect == "proved")
     coqc = shutil.which("coqc")
     if coqc is None and output is None:
         raise BackendMissingError("`coqc` is not installed; --output FOLDER only writes the files")
     rows: list[tuple[str, str, str]] = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = made_folder(output or scratch)
-        for claim in chosen:
-            if everything and claim.expect != "proved":
-                continue
-            try:
-                text = certificate(claim)
-            except UnsupportedError as problem:
-                rows.append((claim.name, "unsupported", str(problem)))
-                continue
-            path = folder / f"{claim.name}.v"
-            write_one(path, text)
-            rows.append((claim.name, *(_checked(coqc, path) if coqc else ("written", ""))))
+        for k, claim in enumerate(chosen, 1):
+            note(f"{claim.name} ({k} of {len(chosen)})")
+            rows.append((claim.name, *_certified(claim, folder, coqc)))
     words = [word for _, word, _ in rows]
     counts = {word: words.count(word) for word in dict.fromkeys(words)}
     if as_json:
         listed = [{"id": name, "verdict": word, "detail": why} for name, word, why in rows]
         print_json(certificates=listed, counts=counts)
     else:
-        styles = {"accepted": "green", "rejected": "red", "unsupported": "yellow"}
-        shown = [(name, coloured(word, styles.get(word)), why) for name, word, why in rows]
+        shown = [(name, coloured(word, STYLES.get(word)), why) for name, word, why in rows]
         click.echo(table(("claim", "certificate", ""), shown))
         click.echo("\n" + ", ".join(f"{count} {word}" for word, count in counts.items()))
-    return 1 if "rejected" in words else 4 if "unsupported" in words else 0
+    if {"rejected", "refuted"} & set(words):
+        return 1
+    return 4 if {"unsupported", "unknown"} & set(words) else 0
+
+
+def _certified(claim: Claim, folder: Path, coqc: str | None) -> tuple[str, str]:
+    """Return what became of a claim's certificate, in a word, and why."""
+    from gatewright.claims.coq import UnsupportedError, certificate
+    from gatewright.claims.prove import decide
+    from gatewright.emit.write import write_one
+
+    verdict = decide(claim, explain=False)
+    if verdict.word != "proved":
+        return verdict.word, f"no proof to certify: see `gatewright prove {claim.name}`"
+    try:
+        text = certificate(claim)
+    except UnsupportedError as problem:
+        return "unsupported", str(problem)
+    path = folder / f"{claim.name}.v"
+    write_one(path, text)
+    return _checked(coqc, path) if coqc else ("written", "")
 
 
 def _checked(coqc: str, path: Path) -> tuple[str, str]:

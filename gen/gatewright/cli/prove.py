@@ -7,28 +7,41 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gatewright.cli.output import coloured, made_folder, print_json, table
+from gatewright.cli.output import coloured, made_folder, note, print_json, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from gatewright.claims.runs import Runs
     from gatewright.claims.verdict import Verdict
 
 
 @click.command()
 @click.argument("claims", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Decide every claim of the library.")
+@click.option("--runs", type=click.IntRange(min=1), help="Run each proved claim so many times.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--report", is_flag=True, help="Write a page per family, as Markdown and HTML.")
 @click.option("--output", default=".", show_default=True, help="Where --report writes.")
 def prove(
-    claims: tuple[str, ...], everything: bool, as_json: bool, report: bool, output: str
+    claims: tuple[str, ...],
+    everything: bool,
+    runs: int | None,
+    as_json: bool,
+    report: bool,
+    output: str,
 ) -> int:
     """Prove or refute CLAIMS about cells.
 
-    CLAIMS are ids, families such as lstm_gru, or files. Exit code 0: all verdicts are as their
-    files expect; 1: one is not; 4: one is unknown. Every counterexample is recomputed by an
-    independent checker before it is printed.
+    CLAIMS are ids, families such as lstm_gru, or files. A file may name a cell of your own by its
+    path, from the folder of the file: `left: {cell: my_cell.yaml, as: mine}`, or under `cells:`,
+    where others can extend it: `mine: my_cell.yaml`. Exit code 0: all verdicts are as their files
+    expect; 1: one is not; 4: one is unknown, or cannot be run. Every counterexample is
+    recomputed by an independent checker before it is printed.
+
+    With --runs, both cells of every proved claim run for three steps on random numbers, in interval
+    arithmetic that encloses every exact value: if what is proved to be equal had no number in
+    common, the command would end as one that has a bug, with exit code 70.
     """
     from gatewright.claims.library import claims_named, every_claim, titles_of
     from gatewright.claims.prove import decide
@@ -40,11 +53,52 @@ def prove(
     require_confirmed(verdicts)
     if report:
         _write_reports(verdicts, titles_of(claims), output)
+    made = survived(verdicts, runs) if runs else {}
     if as_json:
-        print_json(claims=[verdict.to_json() for verdict in verdicts])
+        counts = {
+            name: {"runs": each.made, "left_out": each.skipped} for name, each in made.items()
+        }
+        listed = [{**each.to_json(), **counts.get(each.claim.name, {})} for each in verdicts]
+        print_json(claims=listed)
     else:
         _print(verdicts)
-    return exit_code(verdicts)
+        if runs:
+            click.echo(_told(made, runs))
+    return exit_code(verdicts) or (
+        4 if any(each.made < (runs or 0) for each in made.values()) else 0
+    )
+
+
+def survived(verdicts: Sequence[Verdict], count: int) -> dict[str, Runs]:
+    """Return the random runs of every proved claim. Raises InternalError if one disagrees."""
+    from gatewright.claims.runs import random_runs
+    from gatewright.language.diagnostics import InternalError
+
+    found = {}
+    proved = [verdict.claim for verdict in verdicts if verdict.word == "proved"]
+    for k, claim in enumerate(proved, 1):
+        note(f"{claim.name} ({k} of {len(proved)})")
+        found[claim.name] = runs = random_runs(claim, count)
+        if runs.disagreed:
+            what = f"{runs.disagreed} of {runs.made} runs on random numbers differ"
+            raise InternalError(f"{claim.name} is proved, but {what}")
+    return found
+
+
+def _told(made: Mapping[str, Runs], count: int) -> str:
+    total = sum(each.made for each in made.values())
+    left_out = sum(each.skipped for each in made.values())
+    enough = sum(each.made == count for each in made.values())
+    lines = [
+        f"{name}: only {each.made} of {count} runs; {each.skipped} sets of numbers allow none"
+        for name, each in made.items()
+        if each.made < count
+    ]
+    lines.append(
+        f"{enough} of {len(made)} proved claims survive {count} runs in ball arithmetic: "
+        f"{total} runs, 0 disagree ({left_out} sets of numbers allow no run)"
+    )
+    return "\n".join(lines)
 
 
 def _write_reports(verdicts: Sequence[Verdict], titles: Mapping[str, str], output: str) -> None:

@@ -10,7 +10,8 @@ import click
 from gatewright.cli.output import note, print_json
 
 if TYPE_CHECKING:
-    from gatewright.claims.relate import Related, Relation
+    from gatewright.claims.relate import Related
+    from gatewright.claims.relation import Relation
 
 
 @click.command()
@@ -22,7 +23,8 @@ def relate(first: str, second: str | None, all_ways: bool, as_json: bool) -> int
     """Find what turns FIRST into SECOND, or prove that nothing does.
 
     Searched are ties, constants, functions, weights and maps of states. Without SECOND, relate
-    FIRST to every cell of the catalogue, in both directions. Each relation is proved, and every
+    FIRST to every cell of the catalogue, in both directions, and list the cheapest relation of
+    each, unless it takes the last gate from both cells. Each relation is proved, and every
     other combination of the space is excluded by exact numbers; the output states the space. Exit
     code 0: one was found; 1: there is none in the space; 4: none was found, and some combinations
     are undecided or not searched.
@@ -34,6 +36,7 @@ def relate(first: str, second: str | None, all_ways: bool, as_json: bool) -> int
     cell = catalogue.load(first)
     others = [second] if second else [n for n in catalogue.names() if n != cell.name]
     found: list[Relation] = []
+    gateless = 0
     searched: list[tuple[str, str, Related]] = []
     began = time.perf_counter()
     for name in others:
@@ -42,12 +45,16 @@ def relate(first: str, second: str | None, all_ways: bool, as_json: bool) -> int
         for one, two in ((cell, other),) if second else ((cell, other), (other, cell)):
             related = find(one, two, all_ways)
             searched.append((one.identifier, two.identifier, related))
-            found += related.relations if all_ways or second else related.relations[:1]
+            listed = related.relations if all_ways or second else related.relations[:1]
+            kept = [each for each in listed if second or not each.gateless]
+            gateless += len(listed) - len(kept)
+            found += kept
     seconds = time.perf_counter() - began
     if as_json:
         print_json(
             relations=[_plain(relation) for relation in found],
-            combinations=sum(related.combinations for _, _, related in searched),
+            gateless=gateless,
+            combinations=sum(related.account.all for _, _, related in searched),
             space=list(SPACE),
             searched=[_accounted(*each) for each in searched],
         )
@@ -55,8 +62,10 @@ def relate(first: str, second: str | None, all_ways: bool, as_json: bool) -> int
         for relation in found:
             click.echo(_told(relation))
         click.echo(_summary(found, [related for _, _, related in searched], seconds))
+        if gateless:
+            click.echo(f"  not listed: {gateless} in which no gate of either cell is left")
     decided = all(each.complete and each.account.all for _, _, each in searched)
-    return 0 if found else 1 if decided else 4
+    return 0 if found or gateless else 1 if decided else 4
 
 
 def _plain(relation: Relation) -> dict[str, object]:
@@ -87,9 +96,10 @@ def _accounted(first: str, second: str, related: Related) -> dict[str, object]:
 
 
 def _summary(found: list[Relation], searched: list[Related], seconds: float) -> str:
-    from gatewright.claims.relate import SPACE, Account
+    from gatewright.claims.relate import SPACE
+    from gatewright.claims.screen import NOTHING
 
-    account = sum((related.account for related in searched), Account())
+    account = sum((related.account for related in searched), NOTHING)
     lines = [
         f"{len(found)} found among {account.all} combinations in {seconds:.1f} s: "
         f"{account.proved} proved, {account.excluded} excluded by exact numbers, "
@@ -99,7 +109,7 @@ def _summary(found: list[Relation], searched: list[Related], seconds: float) -> 
         lines += [f"  undecided: {each}" for each in related.undecided]
     left_out = dict.fromkeys(each for related in searched for each in related.left_out)
     lines += [f"  not searched: {each}" for each in left_out]
-    if not found and account.all:
+    if not account.proved and account.all:
         sure = (
             "it is undecided whether one is" if account.undecided else "there is proved to be none"
         )
