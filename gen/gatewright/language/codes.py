@@ -262,7 +262,8 @@ E0612 two cells of one name in a claim
 E0613 cells that read different inputs
     Both cells of a claim read the same input, of the same name and dimension.
 E0614 a state map that is not one
-    It gives every state of one cell, by values of the other. Without `states:` it is searched.
+    It gives every state of one cell, by values of the other. Without `states:` it is searched, and
+    `initial: related` needs it.
     > lstm.c[t]: gru.h[t]
 E0615 an unknown claim
     `gatewright prove --all` lists the claims of the library. Files are named by a path.

@@ -23,10 +23,9 @@ Find = Callable[[str], Spec]
 
 @dataclass(frozen=True)
 class Draft:
-    """A spec without `extends:`, the names it took from parents, and the text of every file."""
+    """A spec without `extends:`, and the text of every file that it came from."""
 
     spec: Spec
-    inherited: frozenset[str]
     sources: dict[str, str]
 
 
@@ -56,13 +55,11 @@ def inherit(spec: Spec, find: Find) -> Draft:
             raise SpecError([Diagnostic("E0502", message, parent.span, help)], sources)
         chain.append(_found(parent, find, sources))
     if len(chain) == 1:
-        return Draft(spec, frozenset(), {spec.file: spec.source})
+        return Draft(spec, {spec.file: spec.source})
     merged = chain[-1]
     for child in reversed(chain[:-1]):
         merged = _pruned(_merged(merged, child), _declared(child))
-    own = _declared(spec)
-    inherited = frozenset(name for name in _declared(merged) if name not in own)
-    return Draft(merged, inherited, {each.file: each.source for each in chain})
+    return Draft(merged, {each.file: each.source for each in chain})
 
 
 def _found(parent: Text, find: Find, sources: dict[str, str]) -> Spec:

@@ -31,8 +31,8 @@ from gatewright.runtime.cpu.row_tiles import row_sum_tile, row_tile
 from gatewright.runtime.cpu.tiles import HALF, TALL, WIDE, tile
 
 Array = Any
-# Rows of an operand that share a reading of the weights: with 1024 columns and one run, as much as a
-# core's second-level cache of a mebibyte holds.
+# Rows of an operand that share a reading of the weights: with 1024 columns and one run, as much as
+# a core's second-level cache of a mebibyte holds.
 _CHUNK = 192
 # Depth of a piece of a run that stays in the first-level cache, 32 KiB with AVX-512.
 _DEPTH = 128
