@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -346,3 +347,54 @@ def test_a_parametrized_weight_is_used_and_learns() -> None:
             layer.l0, "W_z", leave_parametrized=False
         )
     assert distance(flat(layer(x)), flat(results[0])) > 1e-3
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_short_way_to_an_operator_ends_where_the_dispatcher_leads(cell: str) -> None:
+    layer, _ = pair(cell)
+    known, tensors = operators(layer.loaded), given(layer)
+    found = []
+    for call in (known.sequence, known.sequence.overload):
+        results = call(0, *tensors)
+        total = sum(each.square().sum() for each in results)
+        first = torch.autograd.grad(total, tensors, create_graph=True, allow_unused=True)
+        further = sum(each.square().sum() for each in first if each is not None)
+        found.append([*results, *first, *torch.autograd.grad(further, tensors, allow_unused=True)])
+    assert distance(*found) == 0.0
+
+
+def test_who_looks_on_sees_every_operator() -> None:
+    modes: Any = importlib.import_module("torch.utils._python_dispatch")
+    layer, _ = pair("lstm")
+    known, tensors = operators(layer.loaded), given(layer)
+    seen: list[Any] = []
+
+    def look(self: Any, function: Any, types: Any, args: Any, kwargs: Any = None) -> Any:
+        seen.append(function)
+        return function(*args, **kwargs or {})
+
+    functions = type("Look", (torch.overrides.TorchFunctionMode,), {"__torch_function__": look})
+    with functions():
+        called(layer)(*tensors)
+    assert known.sequence.overload in seen
+    seen.clear()
+    dispatched = type("Look", (modes.TorchDispatchMode,), {"__torch_dispatch__": look})
+    with dispatched():
+        torch.autograd.grad(called(layer)(*tensors)[0].sum(), tensors[:1])
+    assert {known.kept.overload, known.backward.overload} <= {*seen}
+
+
+def test_a_tensor_of_another_kind_is_asked() -> None:
+    layer, _ = pair("lstm")
+    known, (x, *rest) = operators(layer.loaded), given(layer)
+    asked: list[Any] = []
+
+    def ask(cls: Any, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        asked.append(function)
+        with torch._C.DisableTorchFunctionSubclass():
+            return function(*args, **kwargs or {})
+
+    kind = type("Asking", (torch.Tensor,), {"__torch_function__": classmethod(ask)})
+    found = known.sequence(0, x.detach().as_subclass(kind), *rest)
+    assert known.sequence.overload in asked
+    assert distance(found, known.sequence(0, x, *rest)) == 0.0
