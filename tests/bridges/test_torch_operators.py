@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -30,18 +31,18 @@ def called(layer: Any, every: bool = False) -> Callable[..., tuple[Any, ...]]:
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("every_state", [False, True])
-@pytest.mark.parametrize("kind", ["training", "inference", "backward"])
+@pytest.mark.parametrize("kind", ["sequence", "kept", "backward"])
 def test_opcheck_passes(cell: str, every_state: bool, kind: str) -> None:
     layer, _ = pair(cell)
     known = operators(layer.loaded.with_reverse(every_state=every_state))
     tensors = given(layer)
-    arguments = tensors if kind == "training" else [each.detach() for each in tensors]
+    arguments = tensors if kind == "sequence" else [each.detach() for each in tensors]
     if kind == "backward":
-        found = known.training(0, *arguments)
+        found = known.kept(0, *arguments)
         cotangents = [torch.randn_like(each) for each in found[: known.contract.results]]
         seen = [found[0], *found[known.contract.final : known.contract.results]]
         arguments = [*cotangents, *arguments, *seen, *found[known.contract.results :]]
-    results = torch.library.opcheck(getattr(known, kind), (0, *arguments))
+    results = torch.library.opcheck(getattr(known, kind).overload, (0, *arguments))
     assert set(results.values()) == {"SUCCESS"}
 
 
@@ -175,7 +176,7 @@ def test_forward_mode_is_refused_because_pytorch_would_call_it_zero() -> None:
     x, *rest = [each.detach() for each in given(layer)]
     with torch.autograd.forward_ad.dual_level():
         x = torch.autograd.forward_ad.make_dual(x, torch.ones_like(x))
-        y = operators(layer.loaded).inference(0, x, *rest)[0]
+        y = operators(layer.loaded).sequence(0, x, *rest)[0]
         assert torch.autograd.forward_ad.unpack_dual(y).tangent is None
 
 
@@ -238,7 +239,7 @@ def test_no_copies_are_made_of_contiguous_tensors(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(routines, "_call", call)
     # What is packed is copied: matrices are not what the routine is called with.
     tensors = [each.detach() for each in given(layer)]
-    found = known.training(0, *tensors)
+    found = known.kept(0, *tensors)
     for name, tensor in zip(known.contract.dims, tensors, strict=True):
         if name not in (*known.contract.states, *known.contract.layout.matrices):
             assert seen[name].ctypes.data == tensor.data_ptr()
@@ -277,7 +278,7 @@ def wrong_calls() -> list[tuple[str, str, Callable[[list[Any]], None]]]:
         ("kept array 1 must have shape", resized(20, 5, 3, 6)),
         ("kept array 2 must have shape", resized(21, 5, 2, 6)),
     ]
-    found = [(kind, *each) for kind in ("training", "inference") for each in forward]
+    found = [(kind, *each) for kind in ("sequence", "kept") for each in forward]
     return found + [("backward", *each) for each in reverse]
 
 
@@ -292,7 +293,7 @@ def test_operators_refuse_what_does_not_fit(
     known = operators(layer.loaded)
     arguments: list[Any] = [0, *(each.detach() for each in given(layer))]
     if kind == "backward":
-        found = known.training(*arguments)
+        found = known.kept(*arguments)
         cotangents = [torch.randn_like(each) for each in found[: known.contract.results]]
         arguments[1:1] = cotangents
         arguments += [found[0], *found[known.contract.results :]]
@@ -320,7 +321,7 @@ def test_tensors_that_are_not_contiguous_are_read_as_they_are_meant() -> None:
     known, plain = operators(layer.loaded), [each.detach() for each in given(layer)]
     odd = [torch.stack((each, each), -1)[..., 0] for each in plain]
     assert not any(each.is_contiguous() for each in odd if each.numel() > 1)
-    assert distance(known.training(0, *odd), known.training(0, *plain)) == 0.0
+    assert distance(known.kept(0, *odd), known.kept(0, *plain)) == 0.0
 
 
 def test_a_parametrized_weight_is_used_and_learns() -> None:
@@ -346,3 +347,54 @@ def test_a_parametrized_weight_is_used_and_learns() -> None:
             layer.l0, "W_z", leave_parametrized=False
         )
     assert distance(flat(layer(x)), flat(results[0])) > 1e-3
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_short_way_to_an_operator_ends_where_the_dispatcher_leads(cell: str) -> None:
+    layer, _ = pair(cell)
+    known, tensors = operators(layer.loaded), given(layer)
+    found = []
+    for call in (known.sequence, known.sequence.overload):
+        results = call(0, *tensors)
+        total = sum(each.square().sum() for each in results)
+        first = torch.autograd.grad(total, tensors, create_graph=True, allow_unused=True)
+        further = sum(each.square().sum() for each in first if each is not None)
+        found.append([*results, *first, *torch.autograd.grad(further, tensors, allow_unused=True)])
+    assert distance(*found) == 0.0
+
+
+def test_who_looks_on_sees_every_operator() -> None:
+    modes: Any = importlib.import_module("torch.utils._python_dispatch")
+    layer, _ = pair("lstm")
+    known, tensors = operators(layer.loaded), given(layer)
+    seen: list[Any] = []
+
+    def look(self: Any, function: Any, types: Any, args: Any, kwargs: Any = None) -> Any:
+        seen.append(function)
+        return function(*args, **kwargs or {})
+
+    functions = type("Look", (torch.overrides.TorchFunctionMode,), {"__torch_function__": look})
+    with functions():
+        called(layer)(*tensors)
+    assert known.sequence.overload in seen
+    seen.clear()
+    dispatched = type("Look", (modes.TorchDispatchMode,), {"__torch_dispatch__": look})
+    with dispatched():
+        torch.autograd.grad(called(layer)(*tensors)[0].sum(), tensors[:1])
+    assert {known.kept.overload, known.backward.overload} <= {*seen}
+
+
+def test_a_tensor_of_another_kind_is_asked() -> None:
+    layer, _ = pair("lstm")
+    known, (x, *rest) = operators(layer.loaded), given(layer)
+    asked: list[Any] = []
+
+    def ask(cls: Any, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        asked.append(function)
+        with torch._C.DisableTorchFunctionSubclass():
+            return function(*args, **kwargs or {})
+
+    kind = type("Asking", (torch.Tensor,), {"__torch_function__": classmethod(ask)})
+    found = known.sequence(0, x.detach().as_subclass(kind), *rest)
+    assert known.sequence.overload in asked
+    assert distance(found, known.sequence(0, x, *rest)) == 0.0

@@ -85,6 +85,27 @@ def test_a_race_prints_who_took_how_long_at_the_same_loss(
     assert len(found["ours"]["losses"]) == 20
 
 
+def test_a_race_is_written_with_the_machine_and_a_row_for_each_runner(tmp_path: Path) -> None:
+    path = tmp_path / "race.json"
+    cells = ["--cell", "lstm", "--cell", "gru"]
+    others = ["--against", "torch.nn", "--against", "loop", "--output", str(path)]
+    assert run(["example", "adding", *cells, *others, *TINY, "--threads", "1"]) == 0
+    written = json.loads(path.read_text(), parse_constant=pytest.fail)
+    assert written["machine"]["versions"]["torch"]
+    assert (written["protocol"]["example"], written["protocol"]["steps"]) == ("adding", 20)
+    found = [(row["cell"], row["trained_by"], row["threads"]) for row in written["rows"]]
+    assert found == [
+        ("lstm", "gatewright", 1),
+        ("lstm", "torch.nn", 1),
+        ("lstm", "loop", 1),
+        ("gru", "gatewright", 1),
+        ("gru", "loop", 1),
+    ]
+    for row in written["rows"]:
+        ours = row["trained_by"] == "gatewright"
+        assert (row["ratio"] is None, row["first_losses_apart"] is None) == (ours, ours)
+
+
 def test_a_race_against_something_else_ends_in_no(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,6 +127,7 @@ def test_mistakes_are_sentences(capsys: pytest.CaptureFixture[str], tmp_path: Pa
         (["adding", "--cell", "lstn"], "lstn"),
         (["adding", "--plot", str(tmp_path / "none" / "x.svg")], "there is no folder"),
         (["adding", "--plot", "x.svg", "--against", "loop"], "--plot draws losses"),
+        (["adding", "--output", "x.json"], "--output is for the times of --against"),
         (["forecast", "--length", "12"], "`length` of forecast must be above 20; got 12"),
         (["char_lm", "--length", "9000"], "`length` of char_lm must be below"),
     ]

@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatewright.loaded import load
-from gatewright.runtime.buffers import Buffers
 from gatewright.runtime.cpu import threads as pools
 from gatewright.runtime.cpu.packing import pack, pack_transposed, packed_shape
 from gatewright.runtime.cpu.parts import new_shared, whole
@@ -179,15 +178,3 @@ def test_a_plan_says_why() -> None:
     assert "by rows" in many.why
     assert many.why.endswith(f"; chunks of {many.chunk} time steps")
     assert plan(work(B=256, units=32), 1).threads == 1
-
-
-def test_a_buffer_is_used_again_only_when_nothing_refers_to_it() -> None:
-    pool = Buffers()
-    first = pool.empty((300, 400), "float64")
-    address = first.ctypes.data
-    assert address % 64 == 0
-    view = first[7:9, 3]
-    del first
-    assert pool.empty((300, 400), "float64").ctypes.data != address
-    del view
-    assert pool.empty((300, 400), "float64").ctypes.data == address

@@ -40,6 +40,7 @@ class Options:
     threads: int | None
     against: tuple[str, ...]
     plot: Path | None
+    output: Path | None
     as_json: bool
 
 
@@ -65,6 +66,11 @@ class Options:
 @click.option(
     "--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the losses as SVG."
 )
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="With --against, write a file of the times and losses.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def example(name: str, **given: object) -> int:
     """Train a small model around any cell.
@@ -77,7 +83,10 @@ def example(name: str, **given: object) -> int:
     options = Options(**given)  # type: ignore[arg-type]
     if options.against and options.plot:
         raise click.UsageError("--plot draws losses, which are the same with --against")
+    if options.output and not options.against:
+        raise click.UsageError("--output is for the times of --against")
     require_folder(options.plot)
+    require_folder(options.output)
     import gatewright.torch  # noqa: F401  (says what to install where PyTorch is missing)
 
     jobs = {cell: _begin(name, cell, options) for cell in options.cells or ("lstm",)}
@@ -156,7 +165,9 @@ def _print_json(name: str, job: Job, curves: dict[str, Curve], seconds: dict[str
 
 
 def _race(name: str, jobs: dict[str, Job], options: Options) -> int:
+    from gatewright.emit.write import write_one
     from gatewright.studies.machine import cores
+    from gatewright.studies.measured import file_text
     from gatewright.studies.race import race, runners
 
     threads = options.threads or cores()
@@ -167,6 +178,16 @@ def _race(name: str, jobs: dict[str, Job], options: Options) -> int:
             for cell, job in jobs.items()
         ]
     wrong = [sentence for each in found for sentence in each.disagreements]
+    if options.output is not None:
+        size = dataclasses.asdict(next(iter(jobs.values())).size)
+        protocol = {
+            "example": name,
+            **size,
+            "times": "median seconds of a step",
+            "seed": options.seed,
+        }
+        rows = [row for each in found for row in each.rows(threads)]
+        write_one(options.output, file_text(protocol, rows))
     if options.as_json:
         print_json(
             example=name, threads=threads, races=[dataclasses.asdict(each) for each in found]

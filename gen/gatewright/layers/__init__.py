@@ -14,7 +14,7 @@ from __future__ import annotations
 from os import PathLike
 from typing import Any
 
-from gatewright.layers.network import network
+from gatewright.layers.network import network_and
 from gatewright.layers.scalar import Unit
 from gatewright.layers.stack import Layer
 from gatewright.loaded import LoadedCell
@@ -40,18 +40,8 @@ def layer(
     `clip`, `learn_initial_state`, `sizes`), and values for the cell's constants and choices. Raises
     SpecError for a mistake in the spec and ArgumentError for one in the arguments.
     """
-    described = network(
-        cell,
-        input_size,
-        hidden_size,
-        num_layers,
-        bias,
-        dropout,
-        bidirectional,
-        proj_size,
-        **{name: value for name, value in options.items() if name not in OPTIONS},
-    )
-    own = {name: value for name, value in options.items() if name in OPTIONS}
+    sizes = (cell, input_size, hidden_size, num_layers, bias, dropout, bidirectional, proj_size)
+    described, own = network_and(OPTIONS, options, *sizes)
     return Layer(described, batch_first=batch_first, **own)
 
 

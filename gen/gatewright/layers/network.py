@@ -165,6 +165,16 @@ def network(
     )
 
 
+def network_and(
+    own: Iterable[str], options: Mapping[str, Any], *arguments: Any
+) -> tuple[Network, dict[str, Any]]:
+    """Return the network of some arguments and options, and the options that are a layer's own."""
+    names = set(own)
+    others = {name: value for name, value in options.items() if name not in names}
+    found = {name: value for name, value in options.items() if name in names}
+    return network(*arguments, **others), found
+
+
 def _loaded(cell: str | PathLike[str] | LoadedCell, settings: dict[str, Any]) -> LoadedCell:
     if not isinstance(cell, LoadedCell):
         return load(cell, **settings)

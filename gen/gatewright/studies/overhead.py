@@ -4,15 +4,18 @@ Layer and kernels get the same arrays and take turns in one process, in the way 
 kernel call validates and allocates as it does for every user; what the layer adds is its own
 Python, PyTorch's dispatch and bookkeeping, and any copy of an array.
 
-Why the median of paired ratios: whoever disturbs the machine disturbs both of a pair.
+Why the median of paired ratios: whoever disturbs the machine disturbs both of a pair. Why it comes
+with an interval: on several threads single ratios differ by more than the target, and a median that
+happens to lie below it says nothing if the true one may as well lie above.
 """
 
 from __future__ import annotations
 
 import gc
+import math
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,9 +35,17 @@ TOLERANCE = 1e-6
 Call = Callable[[], Any]
 
 
+# Of so many standard deviations is an interval that holds the true value 95 times of 100.
+DEVIATIONS = 1.96
+
+
 @dataclass(frozen=True)
 class Overhead:
-    """Median seconds of kernels and layer for one task, and of how many pairs of runs."""
+    """Median seconds of kernels and layer for one task, and of how many pairs of runs.
+
+    `percent` is the median of what the layer adds in each pair; the true one is between `low` and
+    `high`, 95 times of 100.
+    """
 
     cell: str
     task: str
@@ -43,12 +54,16 @@ class Overhead:
     kernels: float
     layer: float
     percent: float
+    low: float
+    high: float
     pairs: int
 
     @property
-    def reached(self) -> bool:
-        """Tell whether the layer adds less than the project's target."""
-        return self.percent < TARGET_PERCENT
+    def reached(self) -> bool | None:
+        """Tell whether the layer adds less than the project's target; None: that is not clear."""
+        if self.high < TARGET_PERCENT:
+            return True
+        return False if self.low >= TARGET_PERCENT else None
 
 
 def overheads(loaded: LoadedCell, size: Size, threads: int, seconds: float) -> Iterator[Overhead]:
@@ -67,9 +82,22 @@ def overheads(loaded: LoadedCell, size: Size, threads: int, seconds: float) -> I
             raise ArgumentError(f"the layer's {task} computes something else than its kernels")
         pairs = _pairs(calls, seconds)
         kernels, layer = (statistics.median(each) for each in zip(*pairs, strict=True))
-        percent = 100 * (statistics.median(b / a for a, b in pairs) - 1)
+        added = sorted(100 * (b / a - 1) for a, b in pairs)
+        percent, (low, high) = statistics.median(added), interval(added)
         name = loaded.cell.identifier
-        yield Overhead(name, task, size, threads, kernels, layer, percent, len(pairs))
+        yield Overhead(name, task, size, threads, kernels, layer, percent, low, high, len(pairs))
+
+
+def interval(ordered: Sequence[float]) -> tuple[float, float]:
+    """Return between which of some values in order the true median lies, 95 times of 100.
+
+    How many of n values lie below the true median is a binomial number, whatever they are spread
+    like: n / 2 with a standard deviation of sqrt(n) / 2.
+    """
+    n = len(ordered)
+    reach = DEVIATIONS * math.sqrt(n) / 2
+    first = max(0, math.floor(n / 2 - reach) - 1)
+    return ordered[first], ordered[n - 1 - first]
 
 
 def _kernel_calls(loaded: LoadedCell, problem: Problem, threads: int) -> dict[str, Call]:

@@ -27,6 +27,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -71,6 +72,23 @@ class Race:
         agrees = self.ours.apart(other) <= TOLERANCE
         return other.seconds / self.ours.seconds if agrees else None
 
+    def rows(self, threads: int) -> list[dict[str, Any]]:
+        """Return what a file of results says of each runner; None stands for what is no number."""
+        apart = {each.name: self.ours.apart(each) for each in self.others}
+        return [
+            {
+                "cell": self.cell,
+                "threads": threads,
+                "trained_by": each.name,
+                "seconds": each.seconds,
+                "ratio": self.ratio(each) if each.name in apart else None,
+                "first_losses_apart": _finite(apart.get(each.name, math.inf)),
+                "first_loss": _finite(each.losses[0]),
+                "last_loss": _finite(each.losses[-1]),
+            }
+            for each in (self.ours, *self.others)
+        ]
+
     @property
     def disagreements(self) -> tuple[str, ...]:
         """Who trained something else, and by how much."""
@@ -80,6 +98,10 @@ class Race:
             for each in self.others
             if self.ratio(each) is None
         )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def runners(job: Job, names: Sequence[str]) -> dict[str, Job]:

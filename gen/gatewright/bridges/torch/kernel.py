@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from gatewright.bridges.torch.eager import Result
@@ -26,8 +25,7 @@ class KernelSequence:
     def __init__(self, loaded: LoadedCell, threads: int = 0) -> None:
         self.loaded, self.threads = loaded, threads
         known = operators(loaded)
-        self.final, self.results = known.contract.final, known.contract.results
-        self.training, self.inference = known.training, known.inference
+        self.final, self.sequence = known.contract.final, known.sequence
 
     def __reduce__(self) -> tuple[Any, ...]:
         return KernelSequence, (self.loaded, self.threads)
@@ -44,6 +42,5 @@ class KernelSequence:
         """
         refuse_place(tensors[0])
         refuse_transforms(tensors)
-        learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-        found = (self.training if learns else self.inference)(self.threads, *tensors)
-        return found[0], tuple(found[1 : self.final]), tuple(found[self.final : self.results])
+        found = self.sequence(self.threads, *tensors)
+        return found[0], tuple(found[1 : self.final]), tuple(found[self.final :])

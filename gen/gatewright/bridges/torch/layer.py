@@ -25,7 +25,7 @@ from gatewright.bridges.torch.backend import Backend
 from gatewright.bridges.torch.guards import as_layer, checked_states
 from gatewright.bridges.torch.inputs import Rows, rows_of
 from gatewright.bridges.torch.sequences import Tensors
-from gatewright.layers.network import Network, network
+from gatewright.layers.network import Network, network_and
 from gatewright.loaded import LoadedCell
 from gatewright.runtime.validate import ArgumentError, checked_size
 
@@ -53,18 +53,8 @@ def layer(
     cell's constants and choices, such as `activation="relu"`. Raises SpecError for a mistake in the
     spec and ArgumentError for one in the arguments.
     """
-    described = network(
-        cell,
-        input_size,
-        hidden_size,
-        num_layers,
-        bias,
-        dropout,
-        bidirectional,
-        proj_size,
-        **{name: value for name, value in options.items() if name not in OPTIONS},
-    )
-    own = {name: value for name, value in options.items() if name in OPTIONS}
+    sizes = (cell, input_size, hidden_size, num_layers, bias, dropout, bidirectional, proj_size)
+    described, own = network_and(OPTIONS, options, *sizes)
     return RecurrentLayer(described, batch_first, **own)
 
 

@@ -2,9 +2,9 @@
 
 Every generated file gets three operators in the namespace `gatewright`, named by cell and digest:
 
-    <cell>_<digest>            (threads, *given) -> (*results, *kept)
-    <cell>_<digest>_inference  (threads, *given) -> results
-    <cell>_<digest>_backward   (threads, *cotangents, *given, *seen, *kept) -> gradients of `given`
+    <cell>_<digest>           (threads, *given) -> results
+    <cell>_<digest>_kept      (threads, *given) -> (*results, *kept)
+    <cell>_<digest>_backward  (threads, *cotangents, *given, *seen, *kept) -> gradients of `given`
 
 Results are the output, the final states, and the states of every step where the reverse takes their
 cotangents; `seen` are those of the results that have a time axis.
@@ -29,7 +29,7 @@ from torch import Tensor
 from gatewright.bridges.torch.batching import map_rows, map_slices
 from gatewright.bridges.torch.contract import Contract, Tensors
 from gatewright.bridges.torch.eager import EagerSequence
-from gatewright.bridges.torch.registration import Derivative, Rules, register
+from gatewright.bridges.torch.registration import Derivative, Operator, Rules
 from gatewright.bridges.torch.second_order import second_order
 from gatewright.loaded import LoadedCell
 from gatewright.runtime.kernels import Gradients, Kernels
@@ -71,30 +71,28 @@ class Operators:
         seen = [f"Tensor s{k}" for k in range(len(contract.seen))]
         kept = [f"Tensor k{k}" for k in range(len(contract.kept))]
 
+        both = contract.results + len(kept)
         forward = Rules(
-            self._forward,
+            self._keep,
             lambda threads, *given: contract.traced(given, keep=True),
-            map_rows(contract, lambda *given: self.training(*given)),
-            Derivative(self._save, self._gradient),
+            map_rows(contract, lambda *given: self.kept(*given)),
         )
-        inference = Rules(
+        self.kept = Operator(f"{self.name}_kept", _schema(given, both), forward)
+        sequence = Rules(
             self._infer,
             lambda threads, *given: contract.traced(given, keep=False),
-            map_rows(contract, lambda *given: self.inference(*given)),
+            map_rows(contract, lambda *given: self.sequence(*given)),
+            Derivative(self._save, self._gradient, self.kept),
         )
+        self.sequence = Operator(self.name, _schema(given, contract.results), sequence)
         backward = Rules(
             self._backward,
             lambda threads, *all: tuple(a.new_empty(a.shape) for a in contract.split(all).given),
             map_slices(lambda *all: self.backward(*all)),
             second_order(contract, EagerSequence(self._loaded)),
         )
-        results = contract.results + len(kept)
         takes = [*cotangents, *given, *seen, *kept]
-        self.training = register(self.name, _schema(given, results), forward)
-        self.inference = register(
-            f"{self.name}_inference", _schema(given, contract.results), inference
-        )
-        self.backward = register(f"{self.name}_backward", _schema(takes, len(given)), backward)
+        self.backward = Operator(f"{self.name}_backward", _schema(takes, len(given)), backward)
 
     def _run(self, threads: int, given: Tensors, keep: bool) -> tuple[dict[str, Any], int]:
         """Run what is given forward; return what lasts, and T."""
@@ -106,7 +104,7 @@ class Operators:
         values = kernels.routines.forward(parameters, sizes, inputs, initial, keep)
         return values, sizes["T"]
 
-    def _forward(self, threads: int, *given: Tensor) -> Tensors:
+    def _keep(self, threads: int, *given: Tensor) -> Tensors:
         values, T = self._run(threads, given, True)
         # Views of whole arrays: the reverse finds the initial state before a sequence again.
         y, *states = (
@@ -162,7 +160,6 @@ class Operators:
         kept, states = output[contract.results :], output[contract.final : contract.results]
         ctx.threads = inputs[0]
         ctx.set_materialize_grads(False)
-        ctx.mark_non_differentiable(*kept)
         ctx.save_for_backward(*inputs[1:], output[0], *states, *kept)
 
     def _gradient(self, ctx: Any, *cts: Tensor | None) -> tuple[Tensor | None, ...]:
