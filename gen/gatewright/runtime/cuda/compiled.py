@@ -23,10 +23,13 @@ from gatewright.runtime.cuda.compiled_memory import (
     tiles_tf32,
 )
 from gatewright.runtime.cuda.compiled_memory import far_four as far_four
+from gatewright.runtime.cuda.compiled_memory import group_number as group_number
+from gatewright.runtime.cuda.compiled_memory import member_number as member_number
 from gatewright.runtime.cuda.compiled_memory import put_four as put_four
 from gatewright.runtime.cuda.compiled_memory import put_one as put_one
 from gatewright.runtime.cuda.compiled_memory import release as release
 from gatewright.runtime.cuda.compiled_memory import shared_four as shared_four
+from gatewright.runtime.cuda.compiled_memory import thread_number as thread_number
 from gatewright.runtime.cuda.numba_cuda import numba_cuda
 from gatewright.runtime.cuda.products import flat as flat
 from gatewright.runtime.cuda.products import outer as outer
@@ -42,6 +45,7 @@ cuda = numba_cuda()
 exp, log, log1p, sqrt, tanh = math.exp, math.log, math.log1p, math.sqrt, math.tanh
 sin, cos = math.sin, math.cos
 word = cuda.types.uint32
+syncthreads = cuda.syncthreads
 
 
 def device(function: Function) -> Function:
@@ -80,30 +84,6 @@ def this_unit() -> Any:
 def local_array(length: Any, kind: Any) -> Any:
     """Return an array of this thread's own, in registers if its indices are known."""
     return cuda.local.array(length, kind)
-
-
-@device
-def syncthreads() -> None:
-    """Wait for all threads of the block."""
-    cuda.syncthreads()
-
-
-@device
-def thread_number() -> Any:
-    """Return the number of this thread in its block."""
-    return cuda.threadIdx.x
-
-
-@device
-def member_number() -> Any:
-    """Return the number of this block among those that share its rows."""
-    return cuda.blockIdx.x
-
-
-@device
-def group_number() -> Any:
-    """Return the number of the group of blocks that share rows."""
-    return cuda.blockIdx.y
 
 
 @device

@@ -31,6 +31,30 @@ def intrinsic(function: Callable[..., Any]) -> Callable[..., Any]:
     return made
 
 
+def _register(name: str, text: str) -> Any:
+    @intrinsic
+    def read(typingctx: Any) -> Any:
+        def made(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            function = ir.FunctionType(_I32, ())
+            called = builder.module.globals.get(name) or ir.Function(builder.module, function, name)
+            return builder.call(called, ())
+
+        return signature(types.int32), made
+
+    read.__doc__ = text
+    return read
+
+
+_SPECIAL = "llvm.nvvm.read.ptx.sreg"
+thread_number = _register(f"{_SPECIAL}.tid.x", "Return the number of this thread in its block.")
+member_number = _register(
+    f"{_SPECIAL}.ctaid.x", "Return the number of this block among those that share its rows."
+)
+group_number = _register(
+    f"{_SPECIAL}.ctaid.y", "Return the number of the group of blocks that share rows."
+)
+
+
 def _element(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
     """Return the address of an element of a pointer or of an array in shared memory."""
     data = array if isinstance(kind, types.CPointer) else (

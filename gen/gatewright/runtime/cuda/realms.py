@@ -17,6 +17,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from gatewright.runtime.cuda.emulator_text import pausing
+from gatewright.runtime.cuda.folded import folded
 from gatewright.runtime.cuda.sizes import PAIRED, value
 from gatewright.runtime.load import Module, load_module
 
@@ -40,7 +41,7 @@ def _emulated(text: str, dtype: str) -> Module:
 @lru_cache(maxsize=64)
 def compilable(text: str, dtype: str) -> Module:
     """Return a generated file as Numba compiles it: kernels are plain functions."""
-    module = load_module(_from(text, "compiled"), "cuda", dtype)
+    module = load_module(folded(_from(text, "compiled")), "cuda", dtype)
     if dtype == "float32":
         from gatewright.runtime.cuda.compiled import single_precision
 
