@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("torch")
 
 from tests.cuda.test_cuda_launch import FakeLibrary
+from tests.cuda.test_cuda_sequences import Recorder
 
 from gatewright.cli.app import run
 from gatewright.loaded import load
@@ -30,13 +31,6 @@ SMALL = Sizes(2, 3, 32, 3)
 TINY = EmulatedDevice(tensors=True, limits=Limits(4, 2, 2, 8, 64))
 H100 = Limits(128, 32, 8, 132, 227 * 1024)
 compiles = pytest.mark.skipif(bool(why_not_compiled()), reason=why_not_compiled() or "-")
-
-
-class Recorder:
-    """Stands for CUDA graphs: records without running, and runs at every replay."""
-
-    def recorded(self, launches: Callable[[], None]) -> Callable[[], None]:
-        return launches
 
 
 @pytest.fixture

@@ -252,7 +252,7 @@ class _Writer:
         lines = []
         for pitch in pitches:
             width = "HIDDEN" if pitch == 1 else f"({pitch} * HIDDEN)"
-            lines.append(f"            {_place(pitch)} = (t * B + row) * {width} + unit")
+            lines.append(f"            {place_name(pitch)} = (t * B + row) * {width} + unit")
         lines.append("            at_next = ((t + 1) * B + row) * HIDDEN + unit")
         return lines
 
@@ -271,7 +271,7 @@ class _Writer:
         return f"{placed.array}[{self._place_of(name)}]"
 
     def _place_of(self, name: str) -> str:
-        return "at_next" if self.placed[name].offset else _place(self.pitches.get(name, 1))
+        return "at_next" if self.placed[name].offset else place_name(self.pitches.get(name, 1))
 
     def _stored(self, name: str) -> str:
         """Return the line that stores a value, empty if nobody reads it from memory."""
@@ -341,5 +341,6 @@ def _each(count: int) -> str:
     return "EACH" if count == 1 else f"EACH_{count}"
 
 
-def _place(pitch: int) -> str:
+def place_name(pitch: int) -> str:
+    """Return the name of an element's place in an array of so many columns."""
     return "at" if pitch == 1 else f"at_{pitch}"
