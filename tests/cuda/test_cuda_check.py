@@ -219,13 +219,12 @@ def test_a_plan_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_pack_holds_all_that_a_check_launches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["cuda", "pack", str(tmp_path), "indrnn", "--quick"]) == 0
+    assert run(["cuda", "pack", str(tmp_path), "minimal_rnn", "--quick"]) == 0
     assert "kernels for sm_90" in capsys.readouterr().out
     monkeypatch.setenv("GATEWRIGHT_CUBINS", str(tmp_path))
     monkeypatch.setattr(cubins, "why_not_compiled", lambda: "no compiler")
     device = EmulatedDevice(limits=H100)
-    cells = [load("indrnn"), load("indrnn", activation="tanh")]
-    wanted = list(codes(cells, cuda_check.QUICK, device))
+    wanted = list(codes([load("minimal_rnn")], cuda_check.QUICK, device))
     assert len(wanted) > 10
     for code, threads in wanted:
         cubin, entry = cubins.machine_code_of(code, "sm_90", threads)

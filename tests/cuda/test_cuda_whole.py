@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -19,8 +20,8 @@ from gatewright.emit.whole import why_no_whole
 from gatewright.language import catalogue
 from gatewright.loaded import load
 from gatewright.runtime.cuda import steps as steps_module
-from gatewright.runtime.cuda.compiler import why_not_compiled
-from gatewright.runtime.cuda.devices import EmulatedDevice, Limits
+from gatewright.runtime.cuda.compiler import ptx_of, why_not_compiled
+from gatewright.runtime.cuda.devices import Code, EmulatedDevice, Limits
 from gatewright.runtime.cuda.emulator import ORDERS
 from gatewright.runtime.cuda.emulator_memory import EmulationError
 from gatewright.runtime.cuda.emulator_text import barriers, without_barrier
@@ -322,20 +323,62 @@ def test_any_size(H: int, T: int, B: int, seed: int) -> None:
     check(known(cell, sizes), solved(kernels, problem(own, sizes, "float32")), 1e-5)
 
 
-@compiles
-@pytest.mark.parametrize("products", KINDS)
-@pytest.mark.parametrize("direction", DIRECTIONS)
-@cells
-def test_one_kernel_keeps_everything_in_registers(cell: Any, direction: str, products: str) -> None:
+def planned(cell: Any, direction: str, products: str) -> tuple[Code, Shape]:
+    """Return the kernel that an A100 would run for 32 rows of 512 units, and its shape."""
     text = loaded(cell).source("cuda")
     module = bound(text, "float32", EmulatedDevice())
     own = with_steps(text, module, EmulatedDevice(), products=products)[direction]
-    needs = module.layout.wholes[direction]
-    shape = plan(needs, 512, 32, own.numbers, A100).shape
+    shape = plan(module.layout.wholes[direction], 512, 32, own.numbers, A100).shape
     assert shape is not None
+    return own.code(shape.sizes), shape
+
+
+def keeps_everything_in_registers(code: Code, shape: Shape, tensor: bool) -> None:
     for arch in ("sm_80", "sm_90", "sm_100"):
-        found = kernel_report(own.code(shape.sizes), arch, shape.threads, shape.shared)
+        found = kernel_report(code, arch, shape.threads, shape.shared)
         assert found.faults == ()
         assert found.float64 == 0
         assert found.registers <= 255
-        assert (found.tensor > 0) == bool(products and needs["terms"])
+        assert (found.tensor > 0) == tensor
+
+
+@compiles
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@cells
+def test_one_kernel_keeps_everything_in_registers(cell: Any, direction: str) -> None:
+    keeps_everything_in_registers(*planned(cell, direction, ""), False)
+
+
+@compiles
+@pytest.mark.parametrize("products", ["bfloat16", "tf32"])
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@cells
+def test_so_does_one_on_tensor_cores(cell: Any, direction: str, products: str) -> None:
+    code, shape = planned(cell, direction, products)
+    if "multiply(" in code.text.split("@whole")[1 if direction == "forward" else 2]:
+        keeps_everything_in_registers(code, shape, True)
+    else:
+        # Nothing is multiplied: it is the kernel of the test before, in another shape.
+        assert cell[0] == "indrnn"
+
+
+@compiles
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("name", ["elman", "gru", "gru_reset_after", "lstm", "janet"])
+def test_float16_differs_from_bfloat16_by_the_names_of_instructions(
+    name: str, direction: str
+) -> None:
+    (first, shape), (other, same) = (
+        planned((name, ()), direction, products) for products in ("bfloat16", "float16")
+    )
+    assert shape.threads == same.threads
+    wanted = ptx_of(first, shape.threads).replace("bf16", "f16")
+    assert wanted != ptx_of(first, shape.threads)
+    assert instructions(ptx_of(other, same.threads)) == instructions(wanted)
+    keeps_everything_in_registers(other, same, True)
+
+
+def instructions(ptx: str) -> list[str]:
+    """Return the lines of PTX that are instructions, without the numbers in names."""
+    named = re.sub(r"_cudapy_smem_\d+|_ZN\w+?(?=_param_)", "name", ptx)
+    return [line for line in named.splitlines() if line.startswith("\t") and line.endswith(";")]
