@@ -30,6 +30,7 @@ from gatewright.runtime.cuda import (
 )
 from gatewright.runtime.cuda.parts import (
     clear,
+    clear_tiles,
     fill,
     load_columns,
     load_rows,
@@ -37,7 +38,7 @@ from gatewright.runtime.cuda.parts import (
     multiply,
     own_row,
     own_unit,
-    owns_row,
+    owns,
 )
 from gatewright.runtime.cuda.sizes import EACH, HIDDEN
 from gatewright.runtime.layout import Layout
@@ -115,13 +116,14 @@ def steps_whole(T, B, counters, U, h, W_x, b):
     """Run all steps in one kernel, its weights in shared memory."""
     unit = own_unit()
     load_rows(U, 0)
+    clear_tiles()
     totals = local_array(EACH, real)
     h_kept = local_array(EACH, real)
     h_next_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
         at = row * HIDDEN + unit
-        h_kept[each] = h[at] if owns_row(each, B) else real(0)
+        h_kept[each] = h[at] if owns(each, B) else real(0)
     for t in range(T):
         meet(counters, t + 1)
         clear(totals, 1)
@@ -134,7 +136,7 @@ def steps_whole(T, B, counters, U, h, W_x, b):
             at_next = ((t + 1) * B + row) * HIDDEN + unit
             h_next_now = cell(W_x[at], totals[each], b[unit])
             h_next_kept[each] = h_next_now
-            if owns_row(each, B):
+            if owns(each, B):
                 h[at_next] = h_next_now
         for each in range(EACH):
             h_kept[each] = h_next_kept[each]
@@ -215,6 +217,7 @@ def steps_vjp_whole(T, B, counters, U, ct_y, h, d_a_h_next, d_h):
     """Run all steps in one kernel, its weights in shared memory."""
     unit = own_unit()
     load_columns(U, 0)
+    clear_tiles()
     totals = local_array(EACH, real)
     ct_h_next_kept = local_array(EACH, real)
     d_h_kept = local_array(EACH, real)
@@ -222,7 +225,7 @@ def steps_vjp_whole(T, B, counters, U, ct_y, h, d_a_h_next, d_h):
     for each in range(EACH):
         row = own_row(each, B)
         at = (T % 2 * B + row) * HIDDEN + unit
-        ct_h_next_kept[each] = d_h[at] if owns_row(each, B) else real(0)
+        ct_h_next_kept[each] = d_h[at] if owns(each, B) else real(0)
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
             row = own_row(each, B)
@@ -230,7 +233,7 @@ def steps_vjp_whole(T, B, counters, U, ct_y, h, d_a_h_next, d_h):
             at_next = ((t + 1) * B + row) * HIDDEN + unit
             d_a_h_next_now = cell_vjp(ct_y[at], ct_h_next_kept[each], h[at_next])
             d_a_h_next_kept[each] = d_a_h_next_now
-            if owns_row(each, B):
+            if owns(each, B):
                 d_a_h_next[at] = d_a_h_next_now
         meet(counters, T - t)
         clear(totals, 1)
@@ -243,7 +246,7 @@ def steps_vjp_whole(T, B, counters, U, ct_y, h, d_a_h_next, d_h):
             ct_h_next_kept[each] = d_h_kept[each]
     for each in range(EACH):
         row = own_row(each, B)
-        if owns_row(each, B):
+        if owns(each, B):
             d_h[row * HIDDEN + unit] = ct_h_next_kept[each]
 
 

@@ -33,6 +33,7 @@ from gatewright.runtime.cuda import (
 )
 from gatewright.runtime.cuda.parts import (
     clear,
+    clear_tiles,
     fill,
     load_columns,
     load_rows,
@@ -40,7 +41,7 @@ from gatewright.runtime.cuda.parts import (
     multiply,
     own_row,
     own_unit,
-    owns_row,
+    owns,
 )
 from gatewright.runtime.cuda.sizes import EACH, HIDDEN
 from gatewright.runtime.layout import Layout
@@ -114,13 +115,14 @@ def steps_whole(T, B, counters, U, h, W_x, b_z, b_n, zeta, nu, z, n):
     """Run all steps in one kernel, its weights in shared memory."""
     unit = own_unit()
     load_rows(U, 0)
+    clear_tiles()
     totals = local_array(EACH, real)
     h_kept = local_array(EACH, real)
     h_next_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
         at = row * HIDDEN + unit
-        h_kept[each] = h[at] if owns_row(each, B) else real(0)
+        h_kept[each] = h[at] if owns(each, B) else real(0)
     for t in range(T):
         meet(counters, t + 1)
         clear(totals, 1)
@@ -135,7 +137,7 @@ def steps_whole(T, B, counters, U, h, W_x, b_z, b_n, zeta, nu, z, n):
                 W_x[at], totals[each], b_z[unit], b_n[unit], zeta[0], nu[0], h_kept[each]
             )
             h_next_kept[each] = h_next_now
-            if owns_row(each, B):
+            if owns(each, B):
                 z[at] = z_now
                 n[at] = n_now
                 h[at_next] = h_next_now
@@ -405,6 +407,7 @@ def steps_vjp_whole(
     """Run all steps in one kernel, its weights in shared memory."""
     unit = own_unit()
     load_columns(U, 0)
+    clear_tiles()
     totals = local_array(EACH, real)
     ct_h_next_kept = local_array(EACH, real)
     d_h_kept = local_array(EACH, real)
@@ -413,7 +416,7 @@ def steps_vjp_whole(
     for each in range(EACH):
         row = own_row(each, B)
         at = (T % 2 * B + row) * HIDDEN + unit
-        ct_h_next_kept[each] = d_h[at] if owns_row(each, B) else real(0)
+        ct_h_next_kept[each] = d_h[at] if owns(each, B) else real(0)
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
             row = own_row(each, B)
@@ -423,7 +426,7 @@ def steps_vjp_whole(
             )
             d_h_next_kept[each] = d_h_next_now
             d_p_kept[each] = d_p_now
-            if owns_row(each, B):
+            if owns(each, B):
                 d_h_next_zeta_z_nu[at] = d_h_next_zeta_z_nu_now
                 d_a_n[at] = d_a_n_now
                 d_a_z[at] = d_a_z_now
@@ -442,7 +445,7 @@ def steps_vjp_whole(
             ct_h_next_kept[each] = d_h_kept[each]
     for each in range(EACH):
         row = own_row(each, B)
-        if owns_row(each, B):
+        if owns(each, B):
             d_h[row * HIDDEN + unit] = ct_h_next_kept[each]
 
 

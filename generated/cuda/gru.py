@@ -33,6 +33,7 @@ from gatewright.runtime.cuda import (
 )
 from gatewright.runtime.cuda.parts import (
     clear,
+    clear_tiles,
     fill,
     load_columns,
     load_rows,
@@ -40,7 +41,7 @@ from gatewright.runtime.cuda.parts import (
     multiply,
     own_row,
     own_unit,
-    owns_row,
+    owns,
 )
 from gatewright.runtime.cuda.sizes import EACH, EACH_2, HIDDEN, TILES
 from gatewright.runtime.layout import Layout
@@ -203,6 +204,7 @@ def steps_whole(T, B, counters, U_r, U_z, U_n, h, W_r_x, b_r, W_z_x, b_z, r, z, 
     load_rows(U_r, 0)
     load_rows(U_z, 1)
     load_rows(U_n, 2)
+    clear_tiles()
     totals = local_array(EACH_2, real)
     h_kept = local_array(EACH, real)
     h_next_kept = local_array(EACH, real)
@@ -211,7 +213,7 @@ def steps_whole(T, B, counters, U_r, U_z, U_n, h, W_r_x, b_r, W_z_x, b_z, r, z, 
     for each in range(EACH):
         row = own_row(each, B)
         at = row * HIDDEN + unit
-        h_kept[each] = h[at] if owns_row(each, B) else real(0)
+        h_kept[each] = h[at] if owns(each, B) else real(0)
     for t in range(T):
         meet(counters, 2 * (t + 1) - 1)
         clear(totals, 2)
@@ -233,7 +235,7 @@ def steps_whole(T, B, counters, U_r, U_z, U_n, h, W_r_x, b_r, W_z_x, b_z, r, z, 
             )
             z_kept[each] = z_now
             r_h_kept[each] = r_h_now
-            if owns_row(each, B):
+            if owns(each, B):
                 r[at] = r_now
                 z[at] = z_now
                 r_h[at] = r_h_now
@@ -251,7 +253,7 @@ def steps_whole(T, B, counters, U_r, U_z, U_n, h, W_r_x, b_r, W_z_x, b_z, r, z, 
                 W_n_x[at_3], totals[each], b_n[unit], z_kept[each], h_kept[each]
             )
             h_next_kept[each] = h_next_now
-            if owns_row(each, B):
+            if owns(each, B):
                 n[at] = n_now
                 h[at_next] = h_next_now
         for each in range(EACH):
@@ -496,6 +498,7 @@ def steps_vjp_whole(T, B, counters, U_n, U_r, U_z, ct_y, z, n, h, d_a_n, d_a_z, 
     load_columns(U_n, 0)
     load_columns(U_r, 1)
     load_columns(U_z, 2)
+    clear_tiles()
     totals = local_array(EACH, real)
     ct_h_next_kept = local_array(EACH, real)
     d_h_kept = local_array(EACH, real)
@@ -507,7 +510,7 @@ def steps_vjp_whole(T, B, counters, U_n, U_r, U_z, ct_y, z, n, h, d_a_n, d_a_z, 
     for each in range(EACH):
         row = own_row(each, B)
         at = (T % 2 * B + row) * HIDDEN + unit
-        ct_h_next_kept[each] = d_h[at] if owns_row(each, B) else real(0)
+        ct_h_next_kept[each] = d_h[at] if owns(each, B) else real(0)
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
             row = own_row(each, B)
@@ -519,7 +522,7 @@ def steps_vjp_whole(T, B, counters, U_n, U_r, U_z, ct_y, z, n, h, d_a_n, d_a_z, 
             d_h_next_kept[each] = d_h_next_now
             d_a_n_kept[each] = d_a_n_now
             d_a_z_kept[each] = d_a_z_now
-            if owns_row(each, B):
+            if owns(each, B):
                 d_a_n[at_3] = d_a_n_now
                 d_a_z[at_3] = d_a_z_now
         meet(counters, 2 * (T - t) - 1)
@@ -534,7 +537,7 @@ def steps_vjp_whole(T, B, counters, U_n, U_r, U_z, ct_y, z, n, h, d_a_n, d_a_z, 
             d_a_r_now = cell_vjp_2(totals[each], h[at], r[at])
             d_r_h_kept[each] = totals[each]
             d_a_r_kept[each] = d_a_r_now
-            if owns_row(each, B):
+            if owns(each, B):
                 d_a_r[at_3] = d_a_r_now
         meet(counters, 2 * (T - t))
         clear(totals, 1)
@@ -561,7 +564,7 @@ def steps_vjp_whole(T, B, counters, U_n, U_r, U_z, ct_y, z, n, h, d_a_n, d_a_z, 
             ct_h_next_kept[each] = d_h_kept[each]
     for each in range(EACH):
         row = own_row(each, B)
-        if owns_row(each, B):
+        if owns(each, B):
             d_h[row * HIDDEN + unit] = ct_h_next_kept[each]
 
 

@@ -33,6 +33,7 @@ from gatewright.runtime.cuda import (
 )
 from gatewright.runtime.cuda.parts import (
     clear,
+    clear_tiles,
     fill,
     load_columns,
     load_rows,
@@ -40,7 +41,7 @@ from gatewright.runtime.cuda.parts import (
     multiply,
     own_row,
     own_unit,
-    owns_row,
+    owns,
 )
 from gatewright.runtime.cuda.sizes import EACH, EACH_3, HIDDEN, TILES
 from gatewright.runtime.layout import Layout
@@ -195,13 +196,14 @@ def steps_whole(
     load_rows(U_r, 0)
     load_rows(U_z, 1)
     load_rows(U_n, 2)
+    clear_tiles()
     totals = local_array(EACH_3, real)
     h_kept = local_array(EACH, real)
     h_next_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
         at = row * HIDDEN + unit
-        h_kept[each] = h[at] if owns_row(each, B) else real(0)
+        h_kept[each] = h[at] if owns(each, B) else real(0)
     for t in range(T):
         meet(counters, t + 1)
         clear(totals, 3)
@@ -227,7 +229,7 @@ def steps_whole(
                 h_kept[each],
             )
             h_next_kept[each] = h_next_now
-            if owns_row(each, B):
+            if owns(each, B):
                 r[at] = r_now
                 z[at] = z_now
                 n[at] = n_now
@@ -540,6 +542,7 @@ def steps_vjp_whole(
     load_columns(U_r, 0)
     load_columns(U_z, 1)
     load_columns(U_n, 2)
+    clear_tiles()
     totals = local_array(EACH, real)
     ct_h_next_kept = local_array(EACH, real)
     d_h_kept = local_array(EACH, real)
@@ -550,7 +553,7 @@ def steps_vjp_whole(
     for each in range(EACH):
         row = own_row(each, B)
         at = (T % 2 * B + row) * HIDDEN + unit
-        ct_h_next_kept[each] = d_h[at] if owns_row(each, B) else real(0)
+        ct_h_next_kept[each] = d_h[at] if owns(each, B) else real(0)
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
             row = own_row(each, B)
@@ -564,7 +567,7 @@ def steps_vjp_whole(
             d_n_U_n_h_b_hn_kept[each] = d_n_U_n_h_b_hn_now
             d_a_z_kept[each] = d_a_z_now
             d_a_r_kept[each] = d_a_r_now
-            if owns_row(each, B):
+            if owns(each, B):
                 d_a_n[at_4] = d_a_n_now
                 d_n_U_n_h_b_hn[at_4] = d_n_U_n_h_b_hn_now
                 d_a_z[at_4] = d_a_z_now
@@ -600,7 +603,7 @@ def steps_vjp_whole(
             ct_h_next_kept[each] = d_h_kept[each]
     for each in range(EACH):
         row = own_row(each, B)
-        if owns_row(each, B):
+        if owns(each, B):
             d_h[row * HIDDEN + unit] = ct_h_next_kept[each]
 
 

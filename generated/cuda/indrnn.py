@@ -27,7 +27,7 @@ from gatewright.runtime.cuda import (
     units,
     whole,
 )
-from gatewright.runtime.cuda.parts import own_row, own_unit, owns_row
+from gatewright.runtime.cuda.parts import own_row, own_unit, owns
 from gatewright.runtime.cuda.sizes import EACH, HIDDEN
 from gatewright.runtime.layout import Layout
 
@@ -107,7 +107,7 @@ def steps_whole(T, B, counters, W_x, u, b, h):
     for each in range(EACH):
         row = own_row(each, B)
         at = row * HIDDEN + unit
-        h_kept[each] = h[at] if owns_row(each, B) else real(0)
+        h_kept[each] = h[at] if owns(each, B) else real(0)
     for t in range(T):
         for each in range(EACH):
             row = own_row(each, B)
@@ -115,7 +115,7 @@ def steps_whole(T, B, counters, W_x, u, b, h):
             at_next = ((t + 1) * B + row) * HIDDEN + unit
             h_next_now = cell(W_x[at], u[unit], h_kept[each], b[unit])
             h_next_kept[each] = h_next_now
-            if owns_row(each, B):
+            if owns(each, B):
                 h[at_next] = h_next_now
         for each in range(EACH):
             h_kept[each] = h_next_kept[each]
@@ -203,7 +203,7 @@ def steps_vjp_whole(T, B, counters, ct_y, h, u, d_a_h_next, d_h):
     for each in range(EACH):
         row = own_row(each, B)
         at = (T % 2 * B + row) * HIDDEN + unit
-        ct_h_next_kept[each] = d_h[at] if owns_row(each, B) else real(0)
+        ct_h_next_kept[each] = d_h[at] if owns(each, B) else real(0)
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
             row = own_row(each, B)
@@ -211,13 +211,13 @@ def steps_vjp_whole(T, B, counters, ct_y, h, u, d_a_h_next, d_h):
             at_next = ((t + 1) * B + row) * HIDDEN + unit
             d_a_h_next_now, d_h_now = cell_vjp(ct_y[at], ct_h_next_kept[each], h[at_next], u[unit])
             d_h_kept[each] = d_h_now
-            if owns_row(each, B):
+            if owns(each, B):
                 d_a_h_next[at] = d_a_h_next_now
         for each in range(EACH):
             ct_h_next_kept[each] = d_h_kept[each]
     for each in range(EACH):
         row = own_row(each, B)
-        if owns_row(each, B):
+        if owns(each, B):
             d_h[row * HIDDEN + unit] = ct_h_next_kept[each]
 
 

@@ -35,6 +35,7 @@ from gatewright.runtime.cuda import (
 )
 from gatewright.runtime.cuda.parts import (
     clear,
+    clear_tiles,
     fill,
     load_columns,
     load_rows,
@@ -42,7 +43,7 @@ from gatewright.runtime.cuda.parts import (
     multiply,
     own_row,
     own_unit,
-    owns_row,
+    owns,
 )
 from gatewright.runtime.cuda.sizes import EACH, EACH_2, HIDDEN, TILES
 from gatewright.runtime.layout import Layout
@@ -151,13 +152,14 @@ def steps_whole(T, B, counters, U_f, U_g, h, W_f_x, b_f, W_g_x, b_g, beta, f, g,
     unit = own_unit()
     load_rows(U_f, 0)
     load_rows(U_g, 1)
+    clear_tiles()
     totals = local_array(EACH_2, real)
     h_kept = local_array(EACH, real)
     h_next_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
         at = row * HIDDEN + unit
-        h_kept[each] = h[at] if owns_row(each, B) else real(0)
+        h_kept[each] = h[at] if owns(each, B) else real(0)
     for t in range(T):
         meet(counters, t + 1)
         clear(totals, 2)
@@ -180,7 +182,7 @@ def steps_whole(T, B, counters, U_f, U_g, h, W_f_x, b_f, W_g_x, b_g, beta, f, g,
                 h_kept[each],
             )
             h_next_kept[each] = h_next_now
-            if owns_row(each, B):
+            if owns(each, B):
                 f[at] = f_now
                 g[at] = g_now
                 sigmoid_h_next[at] = sigmoid_h_next_now
@@ -352,6 +354,7 @@ def steps_vjp_whole(T, B, counters, U_f, U_g, ct_y, g, sigmoid_h_next, h, f, d_a
     unit = own_unit()
     load_columns(U_f, 0)
     load_columns(U_g, 1)
+    clear_tiles()
     totals = local_array(EACH, real)
     ct_h_next_kept = local_array(EACH, real)
     d_h_kept = local_array(EACH, real)
@@ -361,7 +364,7 @@ def steps_vjp_whole(T, B, counters, U_f, U_g, ct_y, g, sigmoid_h_next, h, f, d_a
     for each in range(EACH):
         row = own_row(each, B)
         at = (T % 2 * B + row) * HIDDEN + unit
-        ct_h_next_kept[each] = d_h[at] if owns_row(each, B) else real(0)
+        ct_h_next_kept[each] = d_h[at] if owns(each, B) else real(0)
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
             row = own_row(each, B)
@@ -373,7 +376,7 @@ def steps_vjp_whole(T, B, counters, U_f, U_g, ct_y, g, sigmoid_h_next, h, f, d_a
             d_h_next_kept[each] = d_h_next_now
             d_a_g_kept[each] = d_a_g_now
             d_s_kept[each] = d_s_now
-            if owns_row(each, B):
+            if owns(each, B):
                 d_a_g[at_2] = d_a_g_now
                 d_s[at_2] = d_s_now
         meet(counters, T - t)
@@ -401,7 +404,7 @@ def steps_vjp_whole(T, B, counters, U_f, U_g, ct_y, g, sigmoid_h_next, h, f, d_a
             ct_h_next_kept[each] = d_h_kept[each]
     for each in range(EACH):
         row = own_row(each, B)
-        if owns_row(each, B):
+        if owns(each, B):
             d_h[row * HIDDEN + unit] = ct_h_next_kept[each]
 
 

@@ -35,6 +35,7 @@ from gatewright.runtime.cuda import (
 )
 from gatewright.runtime.cuda.parts import (
     clear,
+    clear_tiles,
     fill,
     load_columns,
     load_rows,
@@ -42,7 +43,7 @@ from gatewright.runtime.cuda.parts import (
     multiply,
     own_row,
     own_unit,
-    owns_row,
+    owns,
 )
 from gatewright.runtime.cuda.sizes import EACH, EACH_4, HIDDEN, TILES
 from gatewright.runtime.layout import Layout
@@ -346,6 +347,7 @@ def steps_whole(
     load_rows(U_f, 1)
     load_rows(U_g, 2)
     load_rows(U_o, 3)
+    clear_tiles()
     totals = local_array(EACH_4, real)
     h_kept = local_array(EACH, real)
     h_next_kept = local_array(EACH, real)
@@ -354,9 +356,9 @@ def steps_whole(
     for each in range(EACH):
         row = own_row(each, B)
         at = row * HIDDEN + unit
-        h_kept[each] = h[at] if owns_row(each, B) else real(0)
+        h_kept[each] = h[at] if owns(each, B) else real(0)
         at = row * HIDDEN + unit
-        c_kept[each] = c[at] if owns_row(each, B) else real(0)
+        c_kept[each] = c[at] if owns(each, B) else real(0)
     for t in range(T):
         meet(counters, t + 1)
         clear(totals, 4)
@@ -385,7 +387,7 @@ def steps_whole(
             )
             c_next_kept[each] = c_next_now
             h_next_kept[each] = h_next_now
-            if owns_row(each, B):
+            if owns(each, B):
                 i[at] = i_now
                 f[at] = f_now
                 g[at] = g_now
@@ -702,6 +704,7 @@ def steps_vjp_whole(
     load_columns(U_f, 1)
     load_columns(U_g, 2)
     load_columns(U_o, 3)
+    clear_tiles()
     totals = local_array(EACH, real)
     ct_h_next_kept = local_array(EACH, real)
     d_h_kept = local_array(EACH, real)
@@ -714,9 +717,9 @@ def steps_vjp_whole(
     for each in range(EACH):
         row = own_row(each, B)
         at = (T % 2 * B + row) * HIDDEN + unit
-        ct_h_next_kept[each] = d_h[at] if owns_row(each, B) else real(0)
+        ct_h_next_kept[each] = d_h[at] if owns(each, B) else real(0)
         at = (T % 2 * B + row) * HIDDEN + unit
-        ct_c_next_kept[each] = d_c[at] if owns_row(each, B) else real(0)
+        ct_c_next_kept[each] = d_c[at] if owns(each, B) else real(0)
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
             row = own_row(each, B)
@@ -738,7 +741,7 @@ def steps_vjp_whole(
             d_a_f_kept[each] = d_a_f_now
             d_a_i_kept[each] = d_a_i_now
             d_c_kept[each] = d_c_now
-            if owns_row(each, B):
+            if owns(each, B):
                 d_a_o[at_4] = d_a_o_now
                 d_a_g[at_4] = d_a_g_now
                 d_a_f[at_4] = d_a_f_now
@@ -778,7 +781,7 @@ def steps_vjp_whole(
             ct_c_next_kept[each] = d_c_kept[each]
     for each in range(EACH):
         row = own_row(each, B)
-        if owns_row(each, B):
+        if owns(each, B):
             d_h[row * HIDDEN + unit] = ct_h_next_kept[each]
             d_c[row * HIDDEN + unit] = ct_c_next_kept[each]
 

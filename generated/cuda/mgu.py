@@ -32,6 +32,7 @@ from gatewright.runtime.cuda import (
 )
 from gatewright.runtime.cuda.parts import (
     clear,
+    clear_tiles,
     fill,
     load_columns,
     load_rows,
@@ -39,7 +40,7 @@ from gatewright.runtime.cuda.parts import (
     multiply,
     own_row,
     own_unit,
-    owns_row,
+    owns,
 )
 from gatewright.runtime.cuda.sizes import EACH, HIDDEN
 from gatewright.runtime.layout import Layout
@@ -145,6 +146,7 @@ def steps_whole(T, B, counters, U_f, U_n, h, W_f_x, b_f, f, f_h, W_n_x, b_n, n):
     unit = own_unit()
     load_rows(U_f, 0)
     load_rows(U_n, 1)
+    clear_tiles()
     totals = local_array(EACH, real)
     h_kept = local_array(EACH, real)
     h_next_kept = local_array(EACH, real)
@@ -153,7 +155,7 @@ def steps_whole(T, B, counters, U_f, U_n, h, W_f_x, b_f, f, f_h, W_n_x, b_n, n):
     for each in range(EACH):
         row = own_row(each, B)
         at = row * HIDDEN + unit
-        h_kept[each] = h[at] if owns_row(each, B) else real(0)
+        h_kept[each] = h[at] if owns(each, B) else real(0)
     for t in range(T):
         meet(counters, 2 * (t + 1) - 1)
         clear(totals, 1)
@@ -167,7 +169,7 @@ def steps_whole(T, B, counters, U_f, U_n, h, W_f_x, b_f, f, f_h, W_n_x, b_n, n):
             f_now, f_h_now = cell_1(W_f_x[at_2], totals[each], b_f[unit], h_kept[each])
             f_kept[each] = f_now
             f_h_kept[each] = f_h_now
-            if owns_row(each, B):
+            if owns(each, B):
                 f[at] = f_now
                 f_h[at] = f_h_now
         meet(counters, 2 * (t + 1))
@@ -184,7 +186,7 @@ def steps_whole(T, B, counters, U_f, U_n, h, W_f_x, b_f, f, f_h, W_n_x, b_n, n):
                 W_n_x[at_2], totals[each], b_n[unit], f_kept[each], h_kept[each]
             )
             h_next_kept[each] = h_next_now
-            if owns_row(each, B):
+            if owns(each, B):
                 n[at] = n_now
                 h[at_next] = h_next_now
         for each in range(EACH):
@@ -366,6 +368,7 @@ def steps_vjp_whole(T, B, counters, U_n, U_f, ct_y, f, n, d_a_n, h, d_a_f, d_h):
     unit = own_unit()
     load_columns(U_n, 0)
     load_columns(U_f, 1)
+    clear_tiles()
     totals = local_array(EACH, real)
     ct_h_next_kept = local_array(EACH, real)
     d_h_kept = local_array(EACH, real)
@@ -376,7 +379,7 @@ def steps_vjp_whole(T, B, counters, U_n, U_f, ct_y, f, n, d_a_n, h, d_a_f, d_h):
     for each in range(EACH):
         row = own_row(each, B)
         at = (T % 2 * B + row) * HIDDEN + unit
-        ct_h_next_kept[each] = d_h[at] if owns_row(each, B) else real(0)
+        ct_h_next_kept[each] = d_h[at] if owns(each, B) else real(0)
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
             row = own_row(each, B)
@@ -385,7 +388,7 @@ def steps_vjp_whole(T, B, counters, U_n, U_f, ct_y, f, n, d_a_n, h, d_a_f, d_h):
             d_h_next_now, d_a_n_now = cell_vjp_1(ct_y[at], ct_h_next_kept[each], f[at], n[at])
             d_h_next_kept[each] = d_h_next_now
             d_a_n_kept[each] = d_a_n_now
-            if owns_row(each, B):
+            if owns(each, B):
                 d_a_n[at_2] = d_a_n_now
         meet(counters, 2 * (T - t) - 1)
         clear(totals, 1)
@@ -399,7 +402,7 @@ def steps_vjp_whole(T, B, counters, U_n, U_f, ct_y, f, n, d_a_n, h, d_a_f, d_h):
             d_a_f_now = cell_vjp_2(d_h_next_kept[each], n[at], h[at], totals[each], f[at])
             d_f_h_kept[each] = totals[each]
             d_a_f_kept[each] = d_a_f_now
-            if owns_row(each, B):
+            if owns(each, B):
                 d_a_f[at_2] = d_a_f_now
         meet(counters, 2 * (T - t))
         clear(totals, 1)
@@ -415,7 +418,7 @@ def steps_vjp_whole(T, B, counters, U_n, U_f, ct_y, f, n, d_a_n, h, d_a_f, d_h):
             ct_h_next_kept[each] = d_h_kept[each]
     for each in range(EACH):
         row = own_row(each, B)
-        if owns_row(each, B):
+        if owns(each, B):
             d_h[row * HIDDEN + unit] = ct_h_next_kept[each]
 
 

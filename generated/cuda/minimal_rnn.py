@@ -32,6 +32,7 @@ from gatewright.runtime.cuda import (
 )
 from gatewright.runtime.cuda.parts import (
     clear,
+    clear_tiles,
     fill,
     load_columns,
     load_rows,
@@ -39,7 +40,7 @@ from gatewright.runtime.cuda.parts import (
     multiply,
     own_row,
     own_unit,
-    owns_row,
+    owns,
 )
 from gatewright.runtime.cuda.sizes import EACH, HIDDEN
 from gatewright.runtime.layout import Layout
@@ -126,13 +127,14 @@ def steps_whole(T, B, counters, U_u, h, V_u_z, b_u, z, u):
     """Run all steps in one kernel, its weights in shared memory."""
     unit = own_unit()
     load_rows(U_u, 0)
+    clear_tiles()
     totals = local_array(EACH, real)
     h_kept = local_array(EACH, real)
     h_next_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
         at = row * HIDDEN + unit
-        h_kept[each] = h[at] if owns_row(each, B) else real(0)
+        h_kept[each] = h[at] if owns(each, B) else real(0)
     for t in range(T):
         meet(counters, t + 1)
         clear(totals, 1)
@@ -145,7 +147,7 @@ def steps_whole(T, B, counters, U_u, h, V_u_z, b_u, z, u):
             at_next = ((t + 1) * B + row) * HIDDEN + unit
             u_now, h_next_now = cell(totals[each], V_u_z[at], b_u[unit], h_kept[each], z[at])
             h_next_kept[each] = h_next_now
-            if owns_row(each, B):
+            if owns(each, B):
                 u[at] = u_now
                 h[at_next] = h_next_now
         for each in range(EACH):
@@ -327,6 +329,7 @@ def steps_vjp_whole(T, B, counters, U_u, ct_y, h, z, u, d_h_next, d_a_u, d_h):
     """Run all steps in one kernel, its weights in shared memory."""
     unit = own_unit()
     load_columns(U_u, 0)
+    clear_tiles()
     totals = local_array(EACH, real)
     ct_h_next_kept = local_array(EACH, real)
     d_h_kept = local_array(EACH, real)
@@ -335,7 +338,7 @@ def steps_vjp_whole(T, B, counters, U_u, ct_y, h, z, u, d_h_next, d_a_u, d_h):
     for each in range(EACH):
         row = own_row(each, B)
         at = (T % 2 * B + row) * HIDDEN + unit
-        ct_h_next_kept[each] = d_h[at] if owns_row(each, B) else real(0)
+        ct_h_next_kept[each] = d_h[at] if owns(each, B) else real(0)
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
             row = own_row(each, B)
@@ -345,7 +348,7 @@ def steps_vjp_whole(T, B, counters, U_u, ct_y, h, z, u, d_h_next, d_a_u, d_h):
             )
             d_h_next_kept[each] = d_h_next_now
             d_a_u_kept[each] = d_a_u_now
-            if owns_row(each, B):
+            if owns(each, B):
                 d_h_next[at] = d_h_next_now
                 d_a_u[at] = d_a_u_now
         meet(counters, T - t)
@@ -362,7 +365,7 @@ def steps_vjp_whole(T, B, counters, U_u, ct_y, h, z, u, d_h_next, d_a_u, d_h):
             ct_h_next_kept[each] = d_h_kept[each]
     for each in range(EACH):
         row = own_row(each, B)
-        if owns_row(each, B):
+        if owns(each, B):
             d_h[row * HIDDEN + unit] = ct_h_next_kept[each]
 
 

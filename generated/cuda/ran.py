@@ -34,6 +34,7 @@ from gatewright.runtime.cuda import (
 )
 from gatewright.runtime.cuda.parts import (
     clear,
+    clear_tiles,
     fill,
     load_columns,
     load_rows,
@@ -41,7 +42,7 @@ from gatewright.runtime.cuda.parts import (
     multiply,
     own_row,
     own_unit,
-    owns_row,
+    owns,
 )
 from gatewright.runtime.cuda.sizes import EACH, EACH_2, HIDDEN, TILES
 from gatewright.runtime.layout import Layout
@@ -148,6 +149,7 @@ def steps_whole(T, B, counters, U_i, U_f, h, W_g_x, W_i_x, b_i, W_f_x, b_f, g, i
     unit = own_unit()
     load_rows(U_i, 0)
     load_rows(U_f, 1)
+    clear_tiles()
     totals = local_array(EACH_2, real)
     h_kept = local_array(EACH, real)
     h_next_kept = local_array(EACH, real)
@@ -156,9 +158,9 @@ def steps_whole(T, B, counters, U_i, U_f, h, W_g_x, W_i_x, b_i, W_f_x, b_f, g, i
     for each in range(EACH):
         row = own_row(each, B)
         at = row * HIDDEN + unit
-        h_kept[each] = h[at] if owns_row(each, B) else real(0)
+        h_kept[each] = h[at] if owns(each, B) else real(0)
         at = row * HIDDEN + unit
-        c_kept[each] = c[at] if owns_row(each, B) else real(0)
+        c_kept[each] = c[at] if owns(each, B) else real(0)
     for t in range(T):
         meet(counters, t + 1)
         clear(totals, 2)
@@ -182,7 +184,7 @@ def steps_whole(T, B, counters, U_i, U_f, h, W_g_x, W_i_x, b_i, W_f_x, b_f, g, i
             )
             c_next_kept[each] = c_next_now
             h_next_kept[each] = h_next_now
-            if owns_row(each, B):
+            if owns(each, B):
                 g[at] = g_now
                 i[at] = i_now
                 f[at] = f_now
@@ -346,6 +348,7 @@ def steps_vjp_whole(T, B, counters, U_i, U_f, ct_y, h, c, f, g, i, d_a_f, d_a_i,
     unit = own_unit()
     load_columns(U_i, 0)
     load_columns(U_f, 1)
+    clear_tiles()
     totals = local_array(EACH, real)
     ct_h_next_kept = local_array(EACH, real)
     d_h_kept = local_array(EACH, real)
@@ -356,9 +359,9 @@ def steps_vjp_whole(T, B, counters, U_i, U_f, ct_y, h, c, f, g, i, d_a_f, d_a_i,
     for each in range(EACH):
         row = own_row(each, B)
         at = (T % 2 * B + row) * HIDDEN + unit
-        ct_h_next_kept[each] = d_h[at] if owns_row(each, B) else real(0)
+        ct_h_next_kept[each] = d_h[at] if owns(each, B) else real(0)
         at = (T % 2 * B + row) * HIDDEN + unit
-        ct_c_next_kept[each] = d_c[at] if owns_row(each, B) else real(0)
+        ct_c_next_kept[each] = d_c[at] if owns(each, B) else real(0)
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
             row = own_row(each, B)
@@ -378,7 +381,7 @@ def steps_vjp_whole(T, B, counters, U_i, U_f, ct_y, h, c, f, g, i, d_a_f, d_a_i,
             d_a_f_kept[each] = d_a_f_now
             d_a_i_kept[each] = d_a_i_now
             d_c_kept[each] = d_c_now
-            if owns_row(each, B):
+            if owns(each, B):
                 d_a_f[at_3] = d_a_f_now
                 d_a_i[at_3] = d_a_i_now
                 d_g[at_3] = d_g_now
@@ -405,7 +408,7 @@ def steps_vjp_whole(T, B, counters, U_i, U_f, ct_y, h, c, f, g, i, d_a_f, d_a_i,
             ct_c_next_kept[each] = d_c_kept[each]
     for each in range(EACH):
         row = own_row(each, B)
-        if owns_row(each, B):
+        if owns(each, B):
             d_h[row * HIDDEN + unit] = ct_h_next_kept[each]
             d_c[row * HIDDEN + unit] = ct_c_next_kept[each]
 

@@ -32,6 +32,7 @@ from gatewright.runtime.cuda import (
 )
 from gatewright.runtime.cuda.parts import (
     clear,
+    clear_tiles,
     fill,
     load_columns,
     load_rows,
@@ -39,7 +40,7 @@ from gatewright.runtime.cuda.parts import (
     multiply,
     own_row,
     own_unit,
-    owns_row,
+    owns,
 )
 from gatewright.runtime.cuda.sizes import EACH, EACH_2, HIDDEN, TILES
 from gatewright.runtime.layout import Layout
@@ -113,13 +114,14 @@ def steps_whole(T, B, counters, U_z, U_n, h, W_z_x, b_z, W_n_x, b_n, z, n):
     unit = own_unit()
     load_rows(U_z, 0)
     load_rows(U_n, 1)
+    clear_tiles()
     totals = local_array(EACH_2, real)
     h_kept = local_array(EACH, real)
     h_next_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
         at = row * HIDDEN + unit
-        h_kept[each] = h[at] if owns_row(each, B) else real(0)
+        h_kept[each] = h[at] if owns(each, B) else real(0)
     for t in range(T):
         meet(counters, t + 1)
         clear(totals, 2)
@@ -141,7 +143,7 @@ def steps_whole(T, B, counters, U_z, U_n, h, W_z_x, b_z, W_n_x, b_n, z, n):
                 h_kept[each],
             )
             h_next_kept[each] = h_next_now
-            if owns_row(each, B):
+            if owns(each, B):
                 z[at] = z_now
                 n[at] = n_now
                 h[at_next] = h_next_now
@@ -303,6 +305,7 @@ def steps_vjp_whole(T, B, counters, U_z, U_n, ct_y, z, n, h, d_a_n, d_a_z, d_h):
     unit = own_unit()
     load_columns(U_z, 0)
     load_columns(U_n, 1)
+    clear_tiles()
     totals = local_array(EACH, real)
     ct_h_next_kept = local_array(EACH, real)
     d_h_kept = local_array(EACH, real)
@@ -312,7 +315,7 @@ def steps_vjp_whole(T, B, counters, U_z, U_n, ct_y, z, n, h, d_a_n, d_a_z, d_h):
     for each in range(EACH):
         row = own_row(each, B)
         at = (T % 2 * B + row) * HIDDEN + unit
-        ct_h_next_kept[each] = d_h[at] if owns_row(each, B) else real(0)
+        ct_h_next_kept[each] = d_h[at] if owns(each, B) else real(0)
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
             row = own_row(each, B)
@@ -324,7 +327,7 @@ def steps_vjp_whole(T, B, counters, U_z, U_n, ct_y, z, n, h, d_a_n, d_a_z, d_h):
             d_h_next_kept[each] = d_h_next_now
             d_a_n_kept[each] = d_a_n_now
             d_a_z_kept[each] = d_a_z_now
-            if owns_row(each, B):
+            if owns(each, B):
                 d_a_n[at_2] = d_a_n_now
                 d_a_z[at_2] = d_a_z_now
         meet(counters, T - t)
@@ -352,7 +355,7 @@ def steps_vjp_whole(T, B, counters, U_z, U_n, ct_y, z, n, h, d_a_n, d_a_z, d_h):
             ct_h_next_kept[each] = d_h_kept[each]
     for each in range(EACH):
         row = own_row(each, B)
-        if owns_row(each, B):
+        if owns(each, B):
             d_h[row * HIDDEN + unit] = ct_h_next_kept[each]
 
 

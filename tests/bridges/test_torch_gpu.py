@@ -176,21 +176,48 @@ def test_double_precision_is_not_halved(gpu: EmulatedDevice) -> None:
         assert distance(flat(ours(x)), flat(plain(x))) < 1e-12
 
 
-@pytest.mark.parametrize(
-    ("options", "reason"),
-    [
-        ({"hidden": 6}, "H = 6 is not a multiple of 4"),
-        ({"hidden": 8, "half": True}, "H = 8 is not a multiple of 32"),
-        ({"limits": Limits(4, 2, 2, 1, 1024)}, "do not fit into the shared memory"),
-    ],
-    ids=str,
-)
+@pytest.fixture
+def tf32() -> Iterator[None]:
+    """Let PyTorch's own products of float32 be tf32, as a user does."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    yield
+    torch.set_float32_matmul_precision(before)
+
+
+def test_products_are_tf32_where_those_of_pytorch_may_be(gpu: EmulatedDevice, tf32: None) -> None:
+    ours, plain = both("lstm", hidden=19, dtype=torch.float32)
+    x = draw(T, B, 4, dtype=torch.float32)
+    wanted, found = flat(plain(x)), flat(ours(x))
+    assert "products in tf32 at tier 2" in ours.explain(B)
+    assert 1e-6 < distance(found, wanted) < 3e-3
+    gradients = [torch.autograd.grad(each[0].sum(), [x]) for each in (found, wanted)]
+    assert 1e-6 < distance(*gradients) < 5e-3
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert "products in bfloat16 at tier 2" in ours.explain(B)
+    assert "products" not in made("lstm").explain(B)
+    torch.set_float32_matmul_precision("highest")
+    assert "products" not in ours.explain(B)
+    assert distance(flat(ours(x)), wanted) < 1e-5
+
+
+def test_the_newer_switch_of_pytorch_is_listened_to(gpu: EmulatedDevice, tf32: None) -> None:
+    switch = torch.backends.cuda.matmul
+    if not hasattr(switch, "fp32_precision"):
+        pytest.skip("this PyTorch has the older switch only")
+    layer = made("lstm", dtype=torch.float32)
+    for name, said in (("ieee", False), ("tf32", True)):
+        switch.fp32_precision = name
+        assert ("products in tf32" in layer.explain(B)) == said
+
+
+@pytest.mark.parametrize("half", [False, True])
 def test_sizes_that_do_not_make_one_kernel_run_one_by_one_and_a_warning_says_why(
-    options: dict[str, Any], reason: str, gpu: EmulatedDevice
+    half: bool, gpu: EmulatedDevice
 ) -> None:
-    gpu._limits = options.get("limits", gpu.limits)
-    half = options.get("half", False)
-    ours, plain = both("lstm", hidden=options.get("hidden", 32), dtype=torch.float32)
+    gpu._limits = Limits(4, 2, 2, 1, 1024)
+    reason = "4 matrices of 32 x 32 do not fit into the shared memory"
+    ours, plain = both("lstm", hidden=32, dtype=torch.float32)
     x = draw(T, B, 4, dtype=torch.float32)
     with torch.autocast("cpu", enabled=half, dtype=torch.bfloat16):
         with pytest.warns(UserWarning, match=ONE_BY_ONE) as caught:

@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("torch")
 
 from tests.cuda.test_cuda_launch import FakeLibrary
+from tests.cuda.test_cuda_sequences import Recorder
 
 from gatewright.cli.app import run
 from gatewright.loaded import load
@@ -27,15 +28,9 @@ from gatewright.studies.cuda_sanitizer import sanitized
 from gatewright.studies.cuda_time import timings
 
 SMALL = Sizes(2, 3, 32, 3)
+TINY = EmulatedDevice(tensors=True, limits=Limits(4, 2, 2, 8, 64))
 H100 = Limits(128, 32, 8, 132, 227 * 1024)
 compiles = pytest.mark.skipif(bool(why_not_compiled()), reason=why_not_compiled() or "-")
-
-
-class Recorder:
-    """Stands for CUDA graphs: records without running, and runs at every replay."""
-
-    def recorded(self, launches: Callable[[], None]) -> Callable[[], None]:
-        return launches
 
 
 @pytest.fixture
@@ -55,11 +50,10 @@ def test_every_mode_of_a_cell_passes(name: str) -> None:
 
 
 def test_what_one_kernel_cannot_do_is_said() -> None:
-    device = EmulatedDevice(tensors=True)
-    found = list(findings([load("elman")], [Sizes(2, 2, 5, 3)], device))
-    assert [each.verdict for each in found] == ["pass", "pass", "tier 1", "tier 1", "tier 1"]
-    assert "H = 5 is not a multiple of 4" in found[2].plans["forward"]
-    assert "H = 5 is not a multiple of 32" in found[3].plans["backward"]
+    found = list(findings([load("elman")], [Sizes(2, 2, 5, 3)], TINY))
+    assert [each.verdict for each in found] == ["pass", "pass", *["tier 1"] * 4]
+    assert "1 matrices of 5 x 5 do not fit into" in found[2].plans["forward"]
+    assert "8 multiprocessors with 64 bytes each" in found[3].plans["backward"]
 
 
 def test_a_wrong_kernel_and_one_that_does_not_run_fail(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,10 +108,9 @@ def test_everybody_is_timed_and_who_fails_says_why(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_mode_that_falls_back_is_not_timed_under_its_name() -> None:
-    device = EmulatedDevice(tensors=True)
-    rows = list(timings(device, "cpu", cuda_time.NoClock(), None, [("gru", Sizes(2, 2, 5, 3))]))
+    rows = list(timings(TINY, "cpu", cuda_time.NoClock(), None, [("gru", Sizes(2, 2, 5, 3))]))
     kernels = [row for row in rows if "one kernel" in row.who]
-    assert len(kernels) == 3
+    assert len(kernels) == 4
     assert all("tier 1" in row.why for row in kernels)
 
 
@@ -156,12 +149,12 @@ def test_the_command_writes_a_file_that_says_the_device_and_every_figure(
     assert run(["cuda", "check", "indrnn", "--no-timing", "--output", str(path)]) == 0
     shown = capsys.readouterr().out
     assert shown.startswith("emulator (none), emulated")
-    assert "10 pass, 0 fail" in shown
+    assert "12 pass, 0 fail" in shown
     content = json.loads(path.read_text())
     assert content["schema_version"] == 1
     assert content["device"]["emulated"] is True
     assert content["device"]["torch"]
-    assert (content["passed"], content["failed"], len(content["findings"])) == (10, 0, 10)
+    assert (content["passed"], content["failed"], len(content["findings"])) == (12, 0, 12)
     first = content["findings"][0]
     assert set(first) >= {
         "cell",
@@ -213,26 +206,25 @@ def test_a_device_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_plan_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["cuda", "plan", "lstm", "--hidden", "512", "--batch", "16"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 6
+    assert len(lines) == 8
     assert lines[0].startswith("float32 forward: tier 2, groups of blocks: ")
-    command = ["cuda", "plan", "lstm", "--hidden", "37", "--batch", "16", "--json"]
+    command = ["cuda", "plan", "lstm", "--hidden", "8192", "--batch", "16", "--json"]
     assert run(command) == 0
     plans = json.loads(capsys.readouterr().out)["plans"]
     assert {plan["tier"] for plan in plans} == {1}
-    assert plans[0]["why"].startswith("H = 37 is not a multiple of 4")
+    assert plans[0]["why"].startswith("4 matrices of 8192 x 8192 do not fit into")
 
 
 @compiles
 def test_a_pack_holds_all_that_a_check_launches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["cuda", "pack", str(tmp_path), "indrnn", "--quick"]) == 0
+    assert run(["cuda", "pack", str(tmp_path), "minimal_rnn", "--quick"]) == 0
     assert "kernels for sm_90" in capsys.readouterr().out
     monkeypatch.setenv("GATEWRIGHT_CUBINS", str(tmp_path))
     monkeypatch.setattr(cubins, "why_not_compiled", lambda: "no compiler")
     device = EmulatedDevice(limits=H100)
-    cells = [load("indrnn"), load("indrnn", activation="tanh")]
-    wanted = list(codes(cells, cuda_check.QUICK, device))
+    wanted = list(codes([load("minimal_rnn")], cuda_check.QUICK, device))
     assert len(wanted) > 10
     for code, threads in wanted:
         cubin, entry = cubins.machine_code_of(code, "sm_90", threads)

@@ -27,6 +27,9 @@ class Recorder:
     def recorded(self, launches: Callable[[], None]) -> Callable[[], None]:
         return launches
 
+    def recording(self) -> bool:
+        return False
+
 
 def sequences(cell: Any, dtype: str = "float64", **options: Any) -> Sequences:
     own = loaded(cell)
@@ -116,6 +119,31 @@ def test_a_graph_is_made_at_the_second_time_and_replayed_for_other_numbers() -> 
         graphed(1, each)
     graphed(3, array)
     assert graphs.recordings == 1
+
+
+def test_steps_go_into_the_graph_that_a_caller_records() -> None:
+    from gatewright.runtime.cuda.graphs import GraphedSteps
+
+    class Outer(Recorder):
+        outside = True
+
+        def recorded(self, launches: Callable[[], None]) -> Callable[[], None]:
+            assert self.outside, "a graph cannot be recorded inside another"
+            return super().recorded(launches)
+
+        def recording(self) -> bool:
+            return not self.outside
+
+    seen: list[int] = []
+    graphs = Outer()
+    graphed = GraphedSteps(lambda T, array: seen.append(T), graphs)
+    array = torch.zeros(2)
+    graphed(1, array)
+    for outside in (False, True, False):
+        graphs.outside = outside
+        graphed(1, array)
+    assert len(seen) == 4
+    assert (graphed.made, graphed.replayed) == (1, 1)
 
 
 def test_nothing_is_kept_without_being_asked_for() -> None:

@@ -28,7 +28,6 @@ DEVICES = {
     "sm_100": (148, 227 * 1024),
     "sm_120": (188, 99 * 1024),
 }
-HALVES = ("", "bfloat16", "float16")
 _arch = click.option(
     "--arch", type=click.Choice(tuple(DEVICES)), default="sm_90", show_default=True
 )
@@ -49,14 +48,15 @@ def plan(cell: str, H: int, B: int, arch: str, as_json: bool) -> None:
     """Print how the steps of CELL would run on a GPU, and why."""
     from gatewright.loaded import load
     from gatewright.runtime.cuda.launch import bound
+    from gatewright.runtime.cuda.sizes import KINDS
     from gatewright.runtime.cuda.steps import with_steps
 
     text, device = load(cell).source("cuda"), _imagined(arch)
     rows = []
-    for half in HALVES:
-        steps = with_steps(text, bound(text, "float32", device), device, half=half)
+    for products in KINDS:
+        steps = with_steps(text, bound(text, "float32", device), device, products=products)
         for direction, each in steps.items():
-            rows.append((half or "float32", direction, each.plan(H, B)))
+            rows.append((products or "float32", direction, each.plan(H, B)))
     if as_json:
         print_json(
             plans=[

@@ -104,6 +104,9 @@ class Lister:
 
     part: tuple[str, ...] = ("part",)
     indent = 12
+    # What a routine that sums takes after its part, and what it says of itself.
+    sum_part: tuple[str, ...] = ("more",)
+    sum_doc = "Sum over all rows what becomes the gradients of vectors and scalars."
 
     def __init__(
         self, program: Program, suffix: str, placed: dict[str, Placed], drivers: Drivers
@@ -200,32 +203,32 @@ class Lister:
             targets = tuple(item.target.name for item in items)
             name = "sums" if len(dims) == 1 else f"sums_{number}"
             rows = [n for n in reads if self.placed[n].place != PARAMETER]
-            listed.append(self.sum_of(name, items, reads, targets, rows[0]))
+            takes = (*self.part, *self.sum_part, *reads, *targets)
+            listed.append(
+                Sums(
+                    name=name,
+                    signature=tuple(bracketed(f"def {name}(", takes, "):", 0)),
+                    doc=self.sum_doc,
+                    shape_of=rows[0],
+                    items=tuple(self._sum(item) for item in items),
+                    places=self.sum_places(reads),
+                )
+            )
             called.append(Called(name, ("more", *reads, *targets)))
         return called
 
-    def sum_of(
-        self,
-        name: str,
-        items: list[Reduction],
-        reads: tuple[str, ...],
-        targets: tuple[str, ...],
-        shape_of: str,
-    ) -> Sums:
-        """Return the routine that sums over rows."""
-        signature = bracketed(f"def {name}(", (*self.part, "more", *reads, *targets), "):", 0)
-        return Sums(
-            name=name,
-            signature=tuple(signature),
-            doc="Sum over all rows what becomes the gradients of vectors and scalars.",
-            shape_of=shape_of,
-            items=tuple(self._sum(item) for item in items),
-        )
+    def sum_places(self, reads: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the lines that compute where the elements that a sum reads are."""
+        return ()
+
+    def summed(self, target: str) -> str:
+        """Return the text for what a sum adds to."""
+        return f"{target}[unit]"
 
     def _sum(self, item: Reduction) -> Sum:
         target = item.target.name
         text = python(item.expr, self.element)
-        return Sum(target, tuple(chain(f"{target}[unit]", text, 12, "+=")))
+        return Sum(target, tuple(chain(self.summed(target), text, 12, "+=")))
 
 
 def _scalar(name: str, stage: Elementwise, results: tuple[str, ...]) -> Routine:

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gatewright.emit.drivers import Driver, Drivers
-from gatewright.emit.lines import bracketed, chain
-from gatewright.emit.listing import Direction, Lister, Sum, Sums
+from gatewright.emit.lines import bracketed
+from gatewright.emit.listing import Direction, Lister
 from gatewright.emit.placement import (
     CARRIED,
     PARAMETER,
@@ -26,11 +26,10 @@ from gatewright.emit.placement import (
     place,
     stored,
 )
-from gatewright.emit.printer import python
 from gatewright.emit.stacking import settled, stacks
-from gatewright.emit.whole import Whole, whole_kernel
+from gatewright.emit.whole import Whole, place_name, whole_kernel
 from gatewright.program.compile import Programs
-from gatewright.program.ir import Elementwise, Program, Reduction, Role
+from gatewright.program.ir import Elementwise, Program, Role
 
 
 def pointer_directions(programs: Programs) -> tuple[Direction, Direction]:
@@ -107,6 +106,8 @@ class PointerLister(Lister):
 
     part = ("row_count", "unit_count")
     indent = 8
+    sum_part = ()
+    sum_doc = "Sum what becomes the gradients of vectors and scalars, in parts."
 
     def __init__(
         self,
@@ -162,34 +163,13 @@ class PointerLister(Lister):
         slabs = (name for name in arguments if name in self.placed and self.placed[name].dims)
         return sorted({self.pitches.get(n, 1) for n in slabs if self.placed[n].place != PARAMETER})
 
-    def sum_of(
-        self,
-        name: str,
-        items: list[Reduction],
-        reads: tuple[str, ...],
-        targets: tuple[str, ...],
-        shape_of: str,
-    ) -> Sums:
-        """Return the kernel that sums, in each of its threads, every so many rows."""
-        signature = bracketed(f"def {name}(", (*self.part, *reads, *targets), "):", 0)
-        return Sums(
-            name=name,
-            signature=tuple(signature),
-            doc="Sum what becomes the gradients of vectors and scalars, in parts.",
-            shape_of=shape_of,
-            items=tuple(self._part_of_sum(item) for item in items),
-            places=tuple(place_line(pitch, 12) for pitch in self._pitches(reads)),
-        )
+    def sum_places(self, reads: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the lines that compute where the elements that a sum reads are."""
+        return tuple(place_line(pitch, 12) for pitch in self._pitches(reads))
 
-    def _part_of_sum(self, item: Reduction) -> Sum:
-        target = item.target.name
-        text = python(item.expr, self.element)
-        return Sum(target, tuple(chain(f"{target}_part", text, 12, "+=")))
-
-
-def place_name(pitch: int) -> str:
-    """Return the name of an element's place in an array of so many columns."""
-    return "at" if pitch == 1 else f"at_{pitch}"
+    def summed(self, target: str) -> str:
+        """Return the text for what a sum adds to."""
+        return f"{target}_part"
 
 
 def place_line(pitch: int, indent: int) -> str:

@@ -66,6 +66,7 @@ _SUMMED = ("all_rows", "units")
 _WHOLE = ("local_array", "syncthreads", "whole")
 _PIECES = (
     "clear",
+    "clear_tiles",
     "fill",
     "load_columns",
     "load_rows",
@@ -73,7 +74,7 @@ _PIECES = (
     "multiply",
     "own_row",
     "own_unit",
-    "owns_row",
+    "owns",
 )
 _VISITORS = ("all_rows", "this_row", "this_unit")
 

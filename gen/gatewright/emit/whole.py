@@ -146,6 +146,7 @@ class _Writer:
         transposed = any(p.transposed for stage in self.products for p in stage.items)
         load = "load_columns" if transposed else "load_rows"
         lines += [f"    {load}({weight}, {slot})" for weight, slot in self.slots.items()]
+        lines += ["    clear_tiles()"] if self.slots else []
         most = max((len({target for target, _, _ in terms}) for terms in self.terms), default=0)
         if most:
             lines.append(f"    totals = local_array({_each(most)}, real)")
@@ -158,10 +159,10 @@ class _Writer:
         self.used[placed.array] = None
         slab = "0" if not self.backwards else "T % 2" if placed.place == TURNS else "T"
         row = "row" if slab == "0" else f"({slab} * B + row)"
-        # Of a row that is not there nothing is read: its neighbour may write in the meantime.
+        # Of what is not there nothing is read: its neighbour may write in the meantime.
         return (
             f"        at = {row} * HIDDEN + unit",
-            f"        {start}_kept[each] = {placed.array}[at] if owns_row(each, B) else real(0)",
+            f"        {start}_kept[each] = {placed.array}[at] if owns(each, B) else real(0)",
         )
 
     def _step(self) -> list[str]:
@@ -236,7 +237,7 @@ class _Writer:
             if result in self.kept
         ]
         if stored:
-            body.append("            if owns_row(each, B):")
+            body.append("            if owns(each, B):")
             body += [f"                {line}" for line in stored]
         text = "\n".join(body)
         places = [line for line in self._places() if f"[{line.split(' = ')[0].strip()}]" in text]
@@ -251,7 +252,7 @@ class _Writer:
         lines = []
         for pitch in pitches:
             width = "HIDDEN" if pitch == 1 else f"({pitch} * HIDDEN)"
-            lines.append(f"            {_place(pitch)} = (t * B + row) * {width} + unit")
+            lines.append(f"            {place_name(pitch)} = (t * B + row) * {width} + unit")
         lines.append("            at_next = ((t + 1) * B + row) * HIDDEN + unit")
         return lines
 
@@ -270,7 +271,7 @@ class _Writer:
         return f"{placed.array}[{self._place_of(name)}]"
 
     def _place_of(self, name: str) -> str:
-        return "at_next" if self.placed[name].offset else _place(self.pitches.get(name, 1))
+        return "at_next" if self.placed[name].offset else place_name(self.pitches.get(name, 1))
 
     def _stored(self, name: str) -> str:
         """Return the line that stores a value, empty if nobody reads it from memory."""
@@ -303,7 +304,7 @@ class _Writer:
         return [
             "    for each in range(EACH):",
             "        row = own_row(each, B)",
-            "        if owns_row(each, B):",
+            "        if owns(each, B):",
             *stores,
         ]
 
@@ -340,5 +341,6 @@ def _each(count: int) -> str:
     return "EACH" if count == 1 else f"EACH_{count}"
 
 
-def _place(pitch: int) -> str:
+def place_name(pitch: int) -> str:
+    """Return the name of an element's place in an array of so many columns."""
     return "at" if pitch == 1 else f"at_{pitch}"

@@ -1,7 +1,8 @@
 """Cells, device -> Findings: the kernels on a device against the float64 reference.
 
 Every cell runs forward and backward in every mode: steps one by one or as one kernel, in double,
-single and half precision. What falls back to another tier is said, with the planner's reason.
+single and half precision, or with products of tf32. What falls back to another tier is said, with
+the planner's reason.
 
 Why three runs of each: at the second, steps that run one by one are recorded as a graph, and the
 third replays it; what is compared is the last.
@@ -33,7 +34,7 @@ class Mode:
     name: str
     dtype: str
     tier: int
-    half: str
+    products: str
     tolerance: float
 
 
@@ -41,6 +42,7 @@ MODES = (
     Mode("float64, steps", "float64", 1, "", 1e-12),
     Mode("float32, steps", "float32", 1, "", 2e-5),
     Mode("float32, one kernel", "float32", 2, "", 2e-5),
+    Mode("tf32, one kernel", "float32", 2, "tf32", 2.0**-8),
     Mode("float16, one kernel", "float32", 2, "float16", 2.0**-8),
     Mode("bfloat16, one kernel", "float32", 2, "bfloat16", 2.0**-5),
 )
@@ -149,7 +151,7 @@ def found(
     try:
         own = Sequences(
             cell.source("cuda"), mode.dtype, device, tier=None if mode.tier == 2 else 1,
-            graphs=graphs, half=mode.half,
+            graphs=graphs, products=mode.products,
         )  # fmt: skip
         chosen = own.plans(sizes.H, sizes.B)
         plans |= {direction: str(plan) for direction, plan in chosen.items()}
@@ -200,7 +202,7 @@ def codes(
                 yield from ((code, None) for code in step_codes(text, mode.dtype))
                 continue
             module = bound(text, mode.dtype, device)
-            for steps in with_steps(text, module, device, half=mode.half).values():
+            for steps in with_steps(text, module, device, products=mode.products).values():
                 for each in sizes:
                     shape = steps.plan(each.H, each.B).shape
                     if shape and (code := steps.code(shape.sizes)) not in seen:

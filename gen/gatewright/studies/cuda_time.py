@@ -129,7 +129,7 @@ def _ours(
 ) -> Pair:
     tier = None if mode.tier == 2 else 1
     own = Sequences(
-        cell.source("cuda"), mode.dtype, device, tier=tier, graphs=graphs, half=mode.half
+        cell.source("cuda"), mode.dtype, device, tier=tier, graphs=graphs, products=mode.products
     )
     plans = own.plans(sizes.H, sizes.B)
     if fallen := [str(plan) for plan in plans.values() if plan.tier < mode.tier]:

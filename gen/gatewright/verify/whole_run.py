@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gatewright.verify.pointer_run import PointerMachine
 
 _GIVEN = ["T", "B", "counters"]
-_EACH, _OWNS, _ROW = "range(EACH)", "owns_row(each, B)", "own_row(each, B)"
+_EACH, _OWNS, _ROW = "range(EACH)", "owns(each, B)", "own_row(each, B)"
 _REGISTERS = re.compile(r"local_array\(EACH(?:_(\d+))?, real\)")
 
 
@@ -54,6 +54,7 @@ class WholeRun:
         self.totals: dict[int, Term] = {}
         self.tiles: dict[int, Term] = {}
         self.met = 0
+        self.cleared = False
 
     def run(self) -> None:
         """Run the kernel on the machine's memory."""
@@ -99,6 +100,9 @@ class WholeRun:
                 _require(slot == len(self.weights) and weight in env, node)
                 turned = TRANSPOSE if name == "load_columns" else ""
                 self.weights.append(f"{env[weight].array}{turned}")
+            case "clear_tiles", [], []:
+                _require(self.met == 0, node)
+                self.cleared = True
             case "meet", ["counters", _], _:
                 self.met += 1
                 self.tiles = {}
@@ -109,6 +113,7 @@ class WholeRun:
             case "fill", [_, kept, array, _, "B", _], [tile, pitch]:
                 self.tiles[tile] = self._operand(kept, array, arguments[3], pitch, env, node)
             case "multiply", ["totals", *_], [first, slot, count, tile]:
+                _require(self.cleared, node)
                 for j in range(count):
                     product = self.machine.terms.map(self.weights[slot + j], self.tiles[tile])
                     total = self.machine.terms.add(self.totals[first + j], product)

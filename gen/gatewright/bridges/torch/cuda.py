@@ -1,7 +1,8 @@
 """LoadedCell -> a sequence by kernels on a GPU, for CUDA tensors: a function with a gradient.
 
-Under autocast to bfloat16 or float16 the kernels of all steps multiply on tensor cores; states,
-results and gradients are float32 all the same.
+Under autocast to bfloat16 or float16, and where PyTorch's own products may be tf32, the kernels of
+all steps multiply such numbers on tensor cores; states, results and gradients are float32 all the
+same.
 
 Why a function of autograd and not an operator: what the kernels keep for the reverse stands side by
 side in memory, which PyTorch does not promise of what it traces or batches. So `torch.compile`
@@ -36,8 +37,6 @@ from gatewright.runtime.cuda.planner import StepsPlan
 from gatewright.runtime.cuda.sequences import Sequences, TensorRun
 from gatewright.runtime.validate import ArgumentError
 
-HALVES = {torch.bfloat16: "bfloat16", torch.float16: "float16"}
-
 
 def device_of(tensor: Tensor) -> Device:
     """Return the GPU that a tensor is on.
@@ -54,15 +53,15 @@ def _gpu(index: int) -> Gpu:
 
 
 class CudaSequence:
-    """A cell's kernels on a GPU as a function of tensors; `half` is as for `Sequences`."""
+    """A cell's kernels on a GPU as a function of tensors; `products` is as for `Sequences`."""
 
     backend = "kernel"
 
-    def __init__(self, loaded: LoadedCell, half: str = "") -> None:
-        self.loaded, self.half = loaded, half
+    def __init__(self, loaded: LoadedCell, products: str = "") -> None:
+        self.loaded, self.products = loaded, products
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return CudaSequence, (self.loaded, self.half)
+        return CudaSequence, (self.loaded, self.products)
 
     def __deepcopy__(self, memo: object) -> CudaSequence:
         return self
@@ -94,7 +93,7 @@ class CudaSequence:
         dtype = str(like.dtype).removeprefix("torch.")
         # A device is compared by being the same object.
         device: Any = device_of(like)
-        return _kernels(self.loaded, self._text, dtype, device, self.half)
+        return _kernels(self.loaded, self._text, dtype, device, self.products)
 
     def plans(self, like: Tensor, H: int, B: int) -> dict[str, StepsPlan]:
         """Return how the steps of B rows of H units are run, and why, by direction."""
@@ -208,11 +207,13 @@ class Reverse(torch.autograd.Function):
 
 
 @lru_cache(maxsize=64)
-def _kernels(loaded: LoadedCell, text: str, dtype: str, device: Device, half: str) -> TensorKernels:
+def _kernels(
+    loaded: LoadedCell, text: str, dtype: str, device: Device, products: str
+) -> TensorKernels:
     constants = {constant.name: constant.value for constant in loaded.cell.constants}
     graphs = TorchGraphs() if isinstance(device, Gpu) else None
     return TensorKernels(
-        loaded, Sequences(text, dtype, device, constants, graphs=graphs, half=half)
+        loaded, Sequences(text, dtype, device, constants, graphs=graphs, products=products)
     )
 
 

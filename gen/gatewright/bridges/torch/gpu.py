@@ -13,14 +13,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gatewright.bridges.torch.cuda import HALVES, CudaSequence
+from gatewright.bridges.torch.cuda import CudaSequence
 from gatewright.bridges.torch.eager import EagerSequence, Result
 from gatewright.bridges.torch.guards import refuse_precision, wrong_precision
 from gatewright.loaded import LoadedCell
 from gatewright.runtime.cuda.availability import CudaUnavailableError
+from gatewright.runtime.cuda.sizes import KINDS
 from gatewright.runtime.validate import ArgumentError
 
 GPU_DEVICES = ("cuda",)
+HALVES = {torch.bfloat16: "bfloat16", torch.float16: "float16"}
 PLAIN = "plain PyTorch operations, step by step"
 
 
@@ -29,12 +31,24 @@ def on_gpu(tensor: Tensor) -> bool:
     return tensor.device.type in GPU_DEVICES
 
 
-def half_of(tensor: Tensor) -> str:
-    """Return the precision in which autocast wants a tensor multiplied, empty if its own."""
+def products_of(tensor: Tensor) -> str:
+    """Return what a tensor's numbers are multiplied as, empty if as they are.
+
+    Autocast says it, and PyTorch's switch for its own products of float32 on a GPU.
+    """
     kind = tensor.device.type
-    if tensor.dtype != torch.float32 or not torch.is_autocast_enabled(kind):
+    if tensor.dtype != torch.float32:
         return ""
-    return HALVES.get(torch.get_autocast_dtype(kind), "")
+    if torch.is_autocast_enabled(kind):
+        return HALVES.get(torch.get_autocast_dtype(kind), "")
+    return "tf32" if _tf32_allowed() else ""
+
+
+def _tf32_allowed() -> bool:
+    switch: Any = torch.backends.cuda.matmul
+    # The older name of the switch raises where the newer one was set.
+    newer = getattr(switch, "fp32_precision", None)
+    return bool(switch.allow_tf32 if newer is None else newer == "tf32")
 
 
 class GpuSequences:
@@ -44,8 +58,8 @@ class GpuSequences:
         every = loaded.with_reverse(every_state=True, clip=loaded.reverse.clip)
         told: set[str] = set()
         self._made = {
-            (half, states): GpuSequence(cell, half, fall_back, told)
-            for half in ("", *HALVES.values())
+            (products, states): GpuSequence(cell, products, fall_back, told)
+            for products in KINDS
             for states, cell in ((False, loaded), (True, every))
         }
 
@@ -54,7 +68,7 @@ class GpuSequences:
 
         To be called where autocast stands as for the caller: it chooses what kernels multiply.
         """
-        return self._made[half_of(x), every]
+        return self._made[products_of(x), every]
 
 
 class GpuSequence:
@@ -63,8 +77,8 @@ class GpuSequence:
     `told` are the warnings that were given.
     """
 
-    def __init__(self, loaded: LoadedCell, half: str, fall_back: bool, told: set[str]) -> None:
-        self.kernels, self.told = CudaSequence(loaded, half), told
+    def __init__(self, loaded: LoadedCell, products: str, fall_back: bool, told: set[str]) -> None:
+        self.kernels, self.told = CudaSequence(loaded, products), told
         self.otherwise = EagerSequence(loaded) if fall_back else None
 
     def __call__(self, tensors: Sequence[Tensor]) -> Result:
@@ -98,9 +112,10 @@ class GpuSequence:
             plans = self.kernels.plans(x, H, B)
         except (CudaUnavailableError, ArgumentError) as error:
             return f"nothing: {error}" if self.otherwise is None else f"{PLAIN}: {error}"
-        half = f", products in {self.kernels.half} at tier 2" if self.kernels.half else ""
+        numbers = self.kernels.products
+        said = f", products in {numbers} at tier 2" if numbers else ""
         parts = [f"{direction}: {plan}" for direction, plan in plans.items()]
-        return "\n  ".join((f"kernels on the GPU{half}", *parts))
+        return "\n  ".join((f"kernels on the GPU{said}", *parts))
 
     def _tell_tiers(self, tensors: Sequence[Tensor]) -> None:
         """Warn if steps are run one by one."""

@@ -15,60 +15,28 @@ from typing import Any, TypeVar
 
 from gatewright.runtime.cuda.compiled_memory import (
     acquired,
-    far_four,
     pack_bfloat16,
     pack_float16,
-    put_four,
-    put_one,
-    release,
-    shared_four,
+    round_tf32,
     tiles_bfloat16,
     tiles_float16,
+    tiles_tf32,
 )
+from gatewright.runtime.cuda.compiled_memory import far_four as far_four
+from gatewright.runtime.cuda.compiled_memory import group_number as group_number
+from gatewright.runtime.cuda.compiled_memory import member_number as member_number
+from gatewright.runtime.cuda.compiled_memory import put_four as put_four
+from gatewright.runtime.cuda.compiled_memory import put_one as put_one
+from gatewright.runtime.cuda.compiled_memory import release as release
+from gatewright.runtime.cuda.compiled_memory import shared_four as shared_four
+from gatewright.runtime.cuda.compiled_memory import thread_number as thread_number
 from gatewright.runtime.cuda.numba_cuda import numba_cuda
-from gatewright.runtime.cuda.products import flat, outer, product, product_transposed
+from gatewright.runtime.cuda.products import flat as flat
+from gatewright.runtime.cuda.products import outer as outer
+from gatewright.runtime.cuda.products import product as product
+from gatewright.runtime.cuda.products import product_transposed as product_transposed
 from gatewright.runtime.cuda.trigonometry import sine_and_cosine
 from gatewright.runtime.engine import PlainEngine
-
-__all__ = [
-    "all_rows",
-    "cos",
-    "device",
-    "driver",
-    "engine",
-    "exp",
-    "far_four",
-    "flat",
-    "group_number",
-    "local_array",
-    "log",
-    "log1p",
-    "member_number",
-    "multiply_tiles",
-    "outer",
-    "packed",
-    "product",
-    "product_transposed",
-    "put_four",
-    "put_one",
-    "release",
-    "rows",
-    "shared_four",
-    "shared_memory",
-    "shared_words",
-    "shuffle_xor",
-    "sin",
-    "sqrt",
-    "syncthreads",
-    "tanh",
-    "this_row",
-    "this_unit",
-    "thread_number",
-    "units",
-    "wait_for",
-    "whole",
-    "word",
-]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -77,6 +45,7 @@ cuda = numba_cuda()
 exp, log, log1p, sqrt, tanh = math.exp, math.log, math.log1p, math.sqrt, math.tanh
 sin, cos = math.sin, math.cos
 word = cuda.types.uint32
+syncthreads = cuda.syncthreads
 
 
 def device(function: Function) -> Function:
@@ -118,30 +87,6 @@ def local_array(length: Any, kind: Any) -> Any:
 
 
 @device
-def syncthreads() -> None:
-    """Wait for all threads of the block."""
-    cuda.syncthreads()
-
-
-@device
-def thread_number() -> Any:
-    """Return the number of this thread in its block."""
-    return cuda.threadIdx.x
-
-
-@device
-def member_number() -> Any:
-    """Return the number of this block among those that share its rows."""
-    return cuda.blockIdx.x
-
-
-@device
-def group_number() -> Any:
-    """Return the number of the group of blocks that share rows."""
-    return cuda.blockIdx.y
-
-
-@device
 def shared_memory(kind: Any) -> Any:
     """Return the shared memory of this block as an array."""
     return cuda.shared.array(0, kind)
@@ -160,20 +105,28 @@ def shuffle_xor(value: Any, mask: Any) -> Any:
 
 
 @device
-def packed(half: Any, low: Any, high: Any) -> Any:
+def rounded(kind: Any, value: Any) -> Any:
+    """Return a number as it is multiplied: itself, or the nearest of tf32."""
+    return value if kind == 0 else round_tf32(value)
+
+
+@device
+def packed(kind: Any, low: Any, high: Any) -> Any:
     """Return two numbers, rounded to 16 bits each, as one word."""
-    return pack_bfloat16(low, high) if half == 1 else pack_float16(low, high)
+    return pack_bfloat16(low, high) if kind == 1 else pack_float16(low, high)
 
 
 @device
 def multiply_tiles(
-    half: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, s: Any, t: Any, u: Any, v: Any
+    kind: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, s: Any, t: Any, u: Any, v: Any
 ) -> Any:
-    """Return the product of two tiles of 16-bit numbers plus a third tile."""
-    if half == 1:
+    """Return the product of two tiles, of words, plus a third tile."""
+    if kind == 1:
         found = tiles_bfloat16(a, b, c, d, e, f, s, t, u, v)
-    else:
+    elif kind == 2:
         found = tiles_float16(a, b, c, d, e, f, s, t, u, v)
+    else:
+        found = tiles_tf32(a, b, c, d, e, f, s, t, u, v)
     return found
 
 

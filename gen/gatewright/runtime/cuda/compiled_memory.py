@@ -31,6 +31,30 @@ def intrinsic(function: Callable[..., Any]) -> Callable[..., Any]:
     return made
 
 
+def _register(name: str, text: str) -> Any:
+    @intrinsic
+    def read(typingctx: Any) -> Any:
+        def made(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            function = ir.FunctionType(_I32, ())
+            called = builder.module.globals.get(name) or ir.Function(builder.module, function, name)
+            return builder.call(called, ())
+
+        return signature(types.int32), made
+
+    read.__doc__ = text
+    return read
+
+
+_SPECIAL = "llvm.nvvm.read.ptx.sreg"
+thread_number = _register(f"{_SPECIAL}.tid.x", "Return the number of this thread in its block.")
+member_number = _register(
+    f"{_SPECIAL}.ctaid.x", "Return the number of this block among those that share its rows."
+)
+group_number = _register(
+    f"{_SPECIAL}.ctaid.y", "Return the number of the group of blocks that share rows."
+)
+
+
 def _element(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
     """Return the address of an element of a pointer or of an array in shared memory."""
     data = array if isinstance(kind, types.CPointer) else (
@@ -135,7 +159,18 @@ def _packing(kind: str) -> Any:
     return pack
 
 
-def _tile_product(kind: str) -> Any:
+@intrinsic
+def round_tf32(typingctx: Any, value: Any) -> Any:
+    """Return a float32 rounded to the nearest of tf32, ties away from zero."""
+
+    def made(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        bits = _assembly(builder, _I32, "cvt.rna.tf32.f32 $0, $1;", "=r,f", list(args), False)
+        return builder.bitcast(bits, ir.FloatType())
+
+    return signature(types.float32, types.float32), made
+
+
+def _tile_product(kind: str, depth: int) -> Any:
     real, tuple_of = types.float32, types.UniTuple(types.float32, 4)
     arguments = (types.uint32,) * 6 + (real,) * 4
 
@@ -144,11 +179,11 @@ def _tile_product(kind: str) -> Any:
         typingctx: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, s: Any, t: Any, u: Any,
         v: Any,
     ) -> Any:  # fmt: skip
-        """Return the product of two tiles of 16-bit numbers plus a third tile."""
+        """Return the product of two tiles of words plus a third tile."""
 
         def made(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             text = (
-                f"mma.sync.aligned.m16n8k16.row.col.f32.{kind}.{kind}.f32 {{$0,$1,$2,$3}}, "
+                f"mma.sync.aligned.m16n8k{depth}.row.col.f32.{kind}.{kind}.f32 {{$0,$1,$2,$3}}, "
                 "{$4,$5,$6,$7}, {$8,$9}, {$10,$11,$12,$13};"
             )
             result = ir.LiteralStructType([ir.FloatType()] * 4)
@@ -163,4 +198,5 @@ def _tile_product(kind: str) -> Any:
 
 
 pack_bfloat16, pack_float16 = _packing("bf16"), _packing("f16")
-tiles_bfloat16, tiles_float16 = _tile_product("bf16"), _tile_product("f16")
+tiles_bfloat16, tiles_float16 = _tile_product("bf16", 16), _tile_product("f16", 16)
+tiles_tf32 = _tile_product("tf32", 8)

@@ -3,7 +3,8 @@
 A folder of machine code has a file `manifest.json` that says which kernel of which text each of its
 files is, by a digest; GATEWRIGHT_CUBINS names one that was brought to a machine without a compiler.
 
-Why digests and not names: a changed spec must never run on machine code of the old one.
+Why digests and not names: a changed spec must never run on machine code of the old one, nor on that
+of words of kernels that have changed since.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from gatewright.runtime.cuda.availability import CudaUnavailableError
@@ -24,6 +25,8 @@ from gatewright.runtime.store import configured
 VARIABLE = "GATEWRIGHT_CUBINS"
 MANIFEST = "manifest.json"
 _SCHEMA = 1
+# From the text of a kernel to PTX: a change of any of these may change its machine code.
+_MEANINGS = ("compiled", "compiled_memory", "compiler", "folded", "realms", "trigonometry")
 
 
 def machine_code_of(code: Code, arch: str, threads: int | None = None) -> tuple[bytes, str]:
@@ -93,9 +96,17 @@ def carried(folder: Path) -> dict[tuple[str, str], tuple[str, str]]:
 
 
 def digest(code: Code, threads: int | None) -> str:
-    """Return what tells one kernel from every other: its text, precision and launch bounds."""
-    parts = (code.text, code.dtype, code.kernel.name, threads, [each.name for each in code.passed])
+    """Return what tells one kernel from every other: its text, its words, precision and bounds."""
+    passed = [each.name for each in code.passed]
+    parts = (_words(), code.text, code.dtype, code.kernel.name, threads, passed)
     return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+@cache
+def _words() -> str:
+    """Return a digest of the files that say what the words of kernels become."""
+    files = [Path(__file__).with_name(f"{name}.py").read_bytes() for name in _MEANINGS]
+    return hashlib.sha256(b"\0".join(files)).hexdigest()
 
 
 def _folders() -> list[Path]:

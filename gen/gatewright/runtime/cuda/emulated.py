@@ -11,51 +11,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from gatewright.runtime.cuda import halves
+from gatewright.runtime.cuda import tensor_cores
 from gatewright.runtime.cuda.emulator import WARP, Meeting, Patience, machine
 from gatewright.runtime.cuda.emulator_memory import EmulationError, Pointer, Shared
-from gatewright.runtime.cuda.products import flat, outer, product, product_transposed
+from gatewright.runtime.cuda.products import flat as flat
+from gatewright.runtime.cuda.products import outer as outer
+from gatewright.runtime.cuda.products import product as product
+from gatewright.runtime.cuda.products import product_transposed as product_transposed
 from gatewright.runtime.engine import PlainEngine
-
-__all__ = [
-    "all_rows",
-    "cos",
-    "device",
-    "driver",
-    "engine",
-    "exp",
-    "far_four",
-    "flat",
-    "group_number",
-    "local_array",
-    "log",
-    "log1p",
-    "member_number",
-    "multiply_tiles",
-    "outer",
-    "packed",
-    "product",
-    "product_transposed",
-    "put_four",
-    "put_one",
-    "release",
-    "rows",
-    "shared_four",
-    "shared_memory",
-    "shared_words",
-    "shuffle_xor",
-    "sin",
-    "sqrt",
-    "syncthreads",
-    "tanh",
-    "this_row",
-    "this_unit",
-    "thread_number",
-    "units",
-    "wait_for",
-    "whole",
-    "word",
-]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Paused = Generator[Any, Any, Any]
@@ -148,19 +111,24 @@ def shared_words() -> Shared:
     return shared_memory(np.uint32)
 
 
-def packed(half: int, low: Any, high: Any) -> Any:
+def rounded(kind: int, value: Any) -> Any:
+    """Return a number as it is multiplied: itself, or the nearest of tf32."""
+    return tensor_cores.tf32(value)[()] if kind else value
+
+
+def packed(kind: int, low: Any, high: Any) -> Any:
     """Return two numbers, rounded to 16 bits each, as one word."""
-    return halves.pack(half, low, high)
+    return tensor_cores.pack(kind, low, high)
 
 
-def multiply_tiles(half: int, *operands: Any, site: str) -> Paused:
-    """Return the product of a tile [16, 16] and one [16, 8], of two halves each, plus a third.
+def multiply_tiles(kind: int, *operands: Any, site: str) -> Paused:
+    """Return the product of a tile [16, 8 words] and one [8 words, 8], plus a third.
 
-    Six words and four sums of each thread, laid out as the instruction `mma.m16n8k16` wants them.
+    Six words and four sums of each thread, laid out as the instructions `mma` want them.
     """
 
     def product(values: list[Any]) -> list[Any]:
-        return halves.product_of_tiles(half, values)
+        return tensor_cores.product_of_tiles(kind, values)
 
     answer = yield Meeting(site, True, operands, product)
     return answer

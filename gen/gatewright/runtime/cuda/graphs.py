@@ -2,7 +2,8 @@
 
 A graph holds addresses. It is made when the same arrays come a second time, as they do in a
 training loop, where memory that was given back is given out again, and replayed as long as they
-come; the first time, and for sizes that change all the time, the steps are launched one by one.
+come; the first time, and for sizes that change all the time, the steps are launched one by one. So
+they are while a caller records a graph of his own, which then holds them.
 
 Why not at the first call: loading machine code and making the handles of products are not allowed
 while a graph is made.
@@ -26,6 +27,9 @@ class Graphs(Protocol):
     def recorded(self, launches: Callable[[], None]) -> Callable[[], None]:
         """Record what a function launches; return what launches it again."""
 
+    def recording(self) -> bool:
+        """Tell whether a caller records what is launched now."""
+
 
 class TorchGraphs:
     """PyTorch's CUDA graphs."""
@@ -38,6 +42,10 @@ class TorchGraphs:
         replay: Callable[[], None] = graph.replay
         return replay
 
+    def recording(self) -> bool:
+        """Tell whether a caller records what is launched on the current stream."""
+        return bool(torch().cuda.is_current_stream_capturing())
+
 
 class GraphedSteps:
     """A driver of steps that is recorded and replayed; `made` and `replayed` count."""
@@ -49,6 +57,9 @@ class GraphedSteps:
 
     def __call__(self, T: int, *arrays: Any) -> None:
         """Run T steps."""
+        if self.graphs.recording():
+            self.steps(T, *arrays)
+            return
         key = T, tuple(_place(array) for array in arrays)
         if key not in self._seen:
             self._remember(key, None)

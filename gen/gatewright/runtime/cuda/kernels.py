@@ -21,8 +21,8 @@ class CudaKernels(Kernels):
     """The kernels of one cell on a device; arrays are NumPy.
 
     `device` is the GPU, or the emulator if that was asked for, where none is given; `fill` is what
-    new arrays start with, `tier` the only one allowed, `half` what the kernel of all steps
-    multiplies with. Raises CudaUnavailableError where there is neither.
+    new arrays start with, `tier` the only one allowed, `products` what the kernel of all steps
+    multiplies. Raises CudaUnavailableError where there is neither.
     """
 
     def __init__(
@@ -33,11 +33,11 @@ class CudaKernels(Kernels):
         device: Device | None = None,
         fill: float | None = None,
         tier: int | None = None,
-        half: str = "",
+        products: str = "",
     ) -> None:
         self.device = device or default_device()
         module = bound(text, dtype, self.device)
-        self.steps = with_steps(text, module, self.device, tier, half)
+        self.steps = with_steps(text, module, self.device, tier, products)
         self._own = DeviceMemory(module.layout, self.device, fill)
         super().__init__(module, self._own, constants, StackingEngine(self._own, dtype))
 

@@ -1,11 +1,13 @@
-"""Parts of whole-sequence kernels: their own rows and units, exchange, and products.
+"""Parts of whole-sequence kernels: the rows and units of a thread, and where blocks meet.
 
 Written in the words of kernels, as generated files are; the text below the imports is put where a
-generated file imports it. Shared memory holds WEIGHTS matrices [UNITS, HIDDEN], then a tile [ROWS,
-HIDDEN] for every operand, rows PITCH apart.
+generated file imports it. What a thread owns and how it multiplies is `parts_plain.py`, or
+`parts_tensor.py` on tensor cores; what stands in shared memory is `parts_numbers.py`, or
+`parts_pairs.py` for two numbers of 16 bits in a word. Shared memory holds WEIGHTS matrices [UNITS,
+WIDTH], then a tile [ROWS, WIDTH] for every operand, rows PITCH words apart.
 
-Why four numbers at a time: eight threads then read 128 bytes from as many banks, and a row's pitch
-of four more than a multiple of 32 keeps their rows apart.
+Why a unit or row that is not there computes what the last one does, and stores nothing: no size has
+to be a multiple of another, and all threads reach every barrier.
 """
 
 from __future__ import annotations
@@ -16,28 +18,28 @@ from numpy import float64 as real
 
 from gatewright.runtime.cuda import (
     device,
-    far_four,
     group_number,
-    local_array,
     member_number,
-    put_four,
     put_one,
     release,
-    shared_four,
     shared_memory,
     syncthreads,
     thread_number,
     wait_for,
 )
+from gatewright.runtime.cuda.parts_numbers import fill as fill
+from gatewright.runtime.cuda.parts_numbers import load_columns as load_columns
+from gatewright.runtime.cuda.parts_numbers import load_rows as load_rows
+from gatewright.runtime.cuda.parts_plain import multiply as multiply
+from gatewright.runtime.cuda.parts_plain import place_of_row, unit_in_block
 from gatewright.runtime.cuda.sizes import (
     BLOCKS,
     EACH,
-    EACH_4,
     HIDDEN,
-    LANES,
     PITCH,
     ROWS,
     THREADS,
+    TILES,
     UNITS,
     WEIGHTS,
 )
@@ -45,14 +47,9 @@ from gatewright.runtime.cuda.sizes import (
 
 @device
 def own_unit() -> Any:
-    """Return the unit of this thread."""
-    return member_number() * UNITS + thread_number() % UNITS
-
-
-@device
-def place_of_row(each: Any) -> Any:
-    """Return which row of its block the thread's row `each` is."""
-    return thread_number() // UNITS + each * LANES
+    """Return the unit of this thread, the last one where there are no more."""
+    unit = member_number() * UNITS + unit_in_block()
+    return unit if unit < HIDDEN else HIDDEN - 1
 
 
 @device
@@ -63,29 +60,26 @@ def own_row(each: Any, B: Any) -> Any:
 
 
 @device
-def owns_row(each: Any, B: Any) -> Any:
-    """Tell whether the thread's row `each` is there."""
-    return group_number() * ROWS + place_of_row(each) < B
+def owns(each: Any, B: Any) -> Any:
+    """Tell whether the thread's unit and its row `each` are there."""
+    row = group_number() * ROWS + place_of_row(each)
+    unit = member_number() * UNITS + unit_in_block()
+    return row < B and (BLOCKS * UNITS == HIDDEN or unit < HIDDEN)
 
 
 @device
-def load_rows(weight: Any, slot: Any) -> None:
-    """Copy the rows of a matrix that belong to the block's units to shared memory."""
+def clear_tiles() -> None:
+    """Set all tiles to zero: words beyond the last unit are multiplied, and nobody fills them."""
     memory = shared_memory(real)
-    for at in range(thread_number(), UNITS * HIDDEN, THREADS):
-        unit, k = at // HIDDEN, at % HIDDEN
-        value = weight[(member_number() * UNITS + unit) * HIDDEN + k]
-        put_one(memory, (slot * UNITS + unit) * PITCH + k, value)
+    for at in range(thread_number(), TILES * ROWS * PITCH, THREADS):
+        put_one(memory, WEIGHTS * UNITS * PITCH + at, real(0))
 
 
 @device
-def load_columns(weight: Any, slot: Any) -> None:
-    """Copy the columns of a matrix that belong to the block's units, as rows."""
-    memory = shared_memory(real)
-    for at in range(thread_number(), UNITS * HIDDEN, THREADS):
-        unit, k = at % UNITS, at // UNITS
-        value = weight[k * HIDDEN + member_number() * UNITS + unit]
-        put_one(memory, (slot * UNITS + unit) * PITCH + k, value)
+def clear(totals: Any, count: Any) -> None:
+    """Set `count` totals of each row to zero."""
+    for at in range(count * EACH):
+        totals[at] = real(0)
 
 
 @device
@@ -97,55 +91,3 @@ def meet(counters: Any, count: Any) -> None:
             release(counters, group_number())
             wait_for(counters, group_number(), BLOCKS * count)
         syncthreads()
-
-
-@device
-def fill(tile: Any, kept: Any, array: Any, first: Any, B: Any, pitch: Any) -> None:
-    """Bring an operand's values of the block's rows together in a tile of shared memory.
-
-    A block that owns all units has them in `kept`; others find them in `array`, whose rows from
-    `first` on are `pitch` times HIDDEN apart.
-    """
-    memory = shared_memory(real)
-    if BLOCKS == 1:
-        for e in range(EACH):
-            at = (WEIGHTS * UNITS + tile * ROWS + place_of_row(e)) * PITCH
-            put_one(memory, at + thread_number() % UNITS, kept[e])
-    else:
-        for at in range(thread_number(), ROWS * HIDDEN // 4, THREADS):
-            place, k = at // (HIDDEN // 4), at % (HIDDEN // 4) * 4
-            row = group_number() * ROWS + place
-            row = row if row < B else B - 1
-            a, b, c, d = far_four(array, (first + row) * (pitch * HIDDEN) + k)
-            put_four(memory, (WEIGHTS * UNITS + tile * ROWS + place) * PITCH + k, a, b, c, d)
-
-
-@device
-def clear(totals: Any, count: Any) -> None:
-    """Set `count` totals of each row to zero."""
-    for at in range(count * EACH):
-        totals[at] = real(0)
-
-
-@device
-def multiply(totals: Any, first: Any, slot: Any, count: Any, tile: Any) -> None:
-    """Add products of `count` matrices, from a slot on, with a tile to totals from `first` on."""
-    memory = shared_memory(real)
-    values = local_array(EACH_4, real)
-    weights = slot * UNITS + thread_number() % UNITS
-    rows = WEIGHTS * UNITS + tile * ROWS + thread_number() // UNITS
-    for k in range(0, HIDDEN, 4):
-        for e in range(EACH):
-            a, b, c, d = shared_four(memory, (rows + e * LANES) * PITCH + k)
-            values[4 * e] = a
-            values[4 * e + 1] = b
-            values[4 * e + 2] = c
-            values[4 * e + 3] = d
-        for j in range(count):
-            a, b, c, d = shared_four(memory, (weights + j * UNITS) * PITCH + k)
-            for e in range(EACH):
-                at = (first + j) * EACH + e
-                totals[at] += a * values[4 * e]
-                totals[at] += b * values[4 * e + 1]
-                totals[at] += c * values[4 * e + 2]
-                totals[at] += d * values[4 * e + 3]

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from gatewright.runtime.cuda.devices import Limits
+from gatewright.runtime.cuda.sizes import PAIRED
 
 _WARP, _MOST_THREADS = 32, 1024
 _REGISTERS, _OWN_REGISTERS = 65536, 40
@@ -60,41 +61,43 @@ class StepsPlan:
 
 @dataclass(frozen=True)
 class Numbers:
-    """What a kernel of all steps multiplies: numbers of `size` bytes in shared memory.
+    """What a kernel of all steps multiplies: words of `size` bytes in shared memory.
 
-    `half` is a row of `sizes.HALVES`: 0 for numbers as they are, else 16 bits on tensor cores.
+    `kind` is a value of `sizes.KINDS`: 0 for numbers as they are, others for tensor cores.
     """
 
     size: int
-    half: int = 0
+    kind: int = 0
 
-    def why_not(self, H: int) -> str:
-        """Return why so many units cannot be multiplied, empty if they can."""
-        multiple = 32 if self.half else 4
-        if H % multiple:
-            return f"H = {H} is not a multiple of {multiple}, by which operands are read"
-        return ""
+    def width(self, H: int) -> int:
+        """Return how many words of a row are multiplied: those of H units, and zeros."""
+        words = -(-H // 2) if self.kind in PAIRED else H
+        return _rounded_up(words, 16 if self.kind else 4)
 
     def pitch(self, H: int) -> int:
         """Return the distance of rows in shared memory at which no two threads want one bank."""
-        if not self.half:
-            return H + 4
-        return H if H % 64 else H + 32
+        width = self.width(H)
+        if not self.kind:
+            return width + 4
+        return width if width % 32 else width + 16
 
-    @property
-    def units(self) -> int:
-        """What the units of a block are a multiple of."""
-        return 8 if self.half else 4
+    def units(self, H: int) -> Iterator[int]:
+        """Yield how many units a block may own: an even share of H, rounded up."""
+        multiple = 8 if self.kind else 4
+        for units in range(multiple, _rounded_up(H, multiple) + 1, multiple):
+            share = -(-H // -(-H // units))
+            if _rounded_up(share, multiple) == units:
+                yield units
 
     @property
     def each(self) -> tuple[int, ...]:
         """How many rows a thread may own."""
-        return (2, 4, 8, 16) if self.half else (1, 2, 4, 8)
+        return (2, 4, 8, 16) if self.kind else (1, 2, 4, 8)
 
     @property
     def lanes(self) -> int:
         """How many threads own one unit at least."""
-        return 4 if self.half else 1
+        return 4 if self.kind else 1
 
 
 def plan(
@@ -113,8 +116,6 @@ def plan(
         return _stepwise("tier 1 was asked for")
     if not needs:
         return _stepwise("the steps of this cell do not make one kernel")
-    if reason := numbers.why_not(H):
-        return _stepwise(reason)
     found = min(shapes(needs, H, B, numbers, limits), key=lambda s: s.cycles, default=None)
     if found is None:
         return _stepwise(
@@ -137,7 +138,9 @@ def _form(shape: Shape, needs: Mapping[str, int]) -> str:
 def _why(shape: Shape, needs: Mapping[str, int]) -> str:
     s = shape.sizes
     held = f"{needs['weights']} matrices in {shape.shared} bytes of shared memory"
-    each = f"{s['UNITS']} units of {s['ROWS']} rows in {shape.threads} threads"
+    units = min(s["UNITS"], s["HIDDEN"])
+    most = "up to " if s["HIDDEN"] % units else ""
+    each = f"{most}{units} units of {s['ROWS']} rows in {shape.threads} threads"
     meet = "that never meet" if s["BLOCKS"] == 1 or not needs["meetings"] else (
         f"of which {s['BLOCKS']} share rows and meet {needs['meetings']} times a step"
     )  # fmt: skip
@@ -149,7 +152,7 @@ def shapes(
 ) -> Iterator[Shape]:
     """Yield every shape of the kernel of all steps that a device can run."""
     choices = product(
-        (units for units in range(numbers.units, H + 1, numbers.units) if H % units == 0),
+        numbers.units(H),
         numbers.each,
         sorted({min(needs["tiles"], 1), needs["tiles"]}),
     )
@@ -158,15 +161,16 @@ def shapes(
             sizes = {
                 "HIDDEN": H,
                 "UNITS": units,
-                "BLOCKS": H // units,
+                "BLOCKS": -(-H // units),
                 "LANES": lanes,
                 "EACH": each,
                 "ROWS": lanes * each,
                 "THREADS": units * lanes,
+                "WIDTH": numbers.width(H),
                 "PITCH": numbers.pitch(H),
                 "WEIGHTS": needs["weights"],
                 "TILES": tiles,
-                "HALF": numbers.half,
+                "KIND": numbers.kind,
             }
             if shape := _shape(sizes, needs, B, numbers.size, limits):
                 yield shape
@@ -203,7 +207,7 @@ def _cycles(sizes: Mapping[str, int], needs: Mapping[str, int], itemsize: int) -
     """Estimate the cycles of a step: products, and what has to be brought together for them."""
     warps = -(-sizes["THREADS"] // _WARP)
     tiles = max(needs["tiles"], needs["meetings"])
-    products = _tensor_products if sizes["HALF"] else _plain_products
+    products = _tensor_products if sizes["KIND"] else _plain_products
     cycles = products(sizes, needs["terms"], tiles, warps) + sizes["EACH"] * 30 * warps
     fills = needs["meetings"] if sizes["TILES"] == needs["tiles"] else needs["terms"]
     cycles += (needs["meetings"] + 2 * fills) * _SYNCHRONISED
@@ -215,16 +219,20 @@ def _cycles(sizes: Mapping[str, int], needs: Mapping[str, int], itemsize: int) -
 
 def _plain_products(sizes: Mapping[str, int], terms: int, tiles: int, warps: int) -> float:
     """Estimate plain products: shared memory, arithmetic, or waiting for the first number."""
-    H, units, each = sizes["HIDDEN"], sizes["UNITS"], sizes["EACH"]
+    width, units, each = sizes["WIDTH"], sizes["UNITS"], sizes["EACH"]
     of_weights = max(1, min(_WARP, units) * 16 // _BANKS)
     of_tile = max(1, -(-_WARP // units) * 16 // _BANKS)
-    reads = warps * H / 4 * (terms * of_weights + each * tiles * of_tile)
-    return max(reads, max(warps / 4, 1) * H * terms * each, H / 4 * _SHARED_LATENCY)
+    reads = warps * width / 4 * (terms * of_weights + each * tiles * of_tile)
+    return max(reads, max(warps / 4, 1) * width * terms * each, width / 4 * _SHARED_LATENCY)
 
 
 def _tensor_products(sizes: Mapping[str, int], terms: int, tiles: int, warps: int) -> float:
-    """Estimate products on tensor cores, for 32 terms at a time."""
-    H, each = sizes["HIDDEN"], sizes["EACH"]
-    reads = warps * H / 32 * 4 * (terms + each / 2 * tiles)
+    """Estimate products on tensor cores, of 16 words at a time."""
+    turns, each = sizes["WIDTH"] / 16, sizes["EACH"]
+    reads = warps * turns * 4 * (terms + each / 2 * tiles)
     pairs = -(-terms // 2)
-    return max(reads, max(warps / 4, 1) * H / 32 * pairs * each * 8, H / 32 * _SHARED_LATENCY * 2)
+    return max(reads, max(warps / 4, 1) * turns * pairs * each * 8, turns * _SHARED_LATENCY * 2)
+
+
+def _rounded_up(count: int, multiple: int) -> int:
+    return -(-count // multiple) * multiple

@@ -12,11 +12,13 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
 from gatewright.runtime.cuda.emulator_text import pausing
-from gatewright.runtime.cuda.sizes import value
+from gatewright.runtime.cuda.folded import folded
+from gatewright.runtime.cuda.sizes import PAIRED, value
 from gatewright.runtime.load import Module, load_module
 
 _NAMES = r"(\([^)]*\)|[^\n(]*)\n"
@@ -39,7 +41,7 @@ def _emulated(text: str, dtype: str) -> Module:
 @lru_cache(maxsize=64)
 def compilable(text: str, dtype: str) -> Module:
     """Return a generated file as Numba compiles it: kernels are plain functions."""
-    module = load_module(_from(text, "compiled"), "cuda", dtype)
+    module = load_module(folded(_from(text, "compiled")), "cuda", dtype)
     if dtype == "float32":
         from gatewright.runtime.cuda.compiled import single_precision
 
@@ -50,13 +52,24 @@ def compilable(text: str, dtype: str) -> Module:
 
 def sized(text: str, sizes: Mapping[str, int]) -> str:
     """Return a generated file with its parts put in, and numbers for its sizes."""
-    body, words, needed = _parts("parts_tensor" if sizes["HALF"] else "parts")
-    own = {name for found in _SIZES.finditer(text) for name in _listed(found[1])}
-    numbers = [f"{name} = {value(name, sizes)}\n" for name in sorted(own | set(needed))]
+    found = [_part(f"parts{name}") for name in parts_of(sizes["KIND"])]
+    own = {name for listed in _SIZES.finditer(text) for name in _listed(listed[1])}
+    needed = sorted(own.union(*(part.sizes for part in found)))
+    words = sorted(frozenset().union(*(part.words for part in found)))
     text = _SIZES.sub("", text, count=1)
     imported = f"from gatewright.runtime.cuda import {', '.join(words)}\n"
-    given = imported + "".join(numbers) + body
+    numbers = "".join(f"{name} = {value(name, sizes)}\n" for name in needed)
+    given = imported + numbers + "".join(part.body for part in found)
     return _PARTS.sub(lambda _: given, text, count=1)
+
+
+def parts_of(kind: int) -> tuple[str, ...]:
+    """Return the files of the parts of kernels that multiply a kind of numbers."""
+    return (
+        "",
+        "_pairs" if kind in PAIRED else "_numbers",
+        "_tensor" if kind else "_plain",
+    )
 
 
 def _from(text: str, words: str) -> str:
@@ -67,14 +80,22 @@ def _from(text: str, words: str) -> str:
     )
 
 
+@dataclass(frozen=True)
+class _Part:
+    """The text of some parts without its imports, and the words and sizes it imports."""
+
+    body: str
+    words: frozenset[str]
+    sizes: frozenset[str]
+
+
 @cache
-def _parts(name: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-    """Return the text of the parts without its imports, and the words and sizes it imports."""
+def _part(name: str) -> _Part:
     text = inspect.getsource(importlib.import_module(f"gatewright.runtime.cuda.{name}"))
     words, sizes = _WORDS.search(text), _SIZES.search(text)
     assert words and sizes
-    return text[sizes.end() :], _listed(words[1]), _listed(sizes[1])
+    return _Part(text[sizes.end() :], _listed(words[1]), _listed(sizes[1]))
 
 
-def _listed(names: str) -> tuple[str, ...]:
-    return tuple(re.findall(r"\w+", names))
+def _listed(names: str) -> frozenset[str]:
+    return frozenset(re.findall(r"\w+", names))

@@ -30,7 +30,8 @@ class KernelReport:
     """One kernel for one architecture: bytes of stack, spills and shared memory, instructions.
 
     `local` counts loads and stores of local memory, `float64` arithmetic in double precision,
-    `tensor` products of tiles.
+    `tensor` products of tiles. `calls` is no fault: a division is rounded as on the CPU, and what
+    it calls is taken only where it meets numbers near the ends of the range.
     """
 
     kernel: str

@@ -50,8 +50,9 @@ class TensorGradients:
 class Sequences:
     """A cell's kernels as functions of tensors; `tier` allows only that one.
 
-    With `half` (`bfloat16` or `float16`), the kernel of all steps multiplies on tensor cores. With
-    `graphs`, steps that run one by one are recorded and replayed as one CUDA graph.
+    With `products` (`tf32`, `bfloat16` or `float16`), the kernel of all steps multiplies such
+    numbers, on tensor cores. With `graphs`, steps that run one by one are recorded and replayed as
+    one CUDA graph.
     """
 
     def __init__(
@@ -62,13 +63,13 @@ class Sequences:
         constants: Mapping[str, float] | None = None,
         tier: int | None = None,
         graphs: Graphs | None = None,
-        half: str = "",
+        products: str = "",
     ) -> None:
         module = bound(text, dtype, device)
         self.module, self.layout, self.dtype, self.device = module, module.layout, dtype, device
         self.constants = {**module.layout.constants, **(constants or {})}
         self._memory = DeviceMemory(module.layout, device)
-        self.steps = with_steps(text, module, device, tier, half)
+        self.steps = with_steps(text, module, device, tier, products)
         self.graphed: dict[str, GraphedSteps] = {}
         for direction, steps in self.steps.items() if graphs else ():
             assert graphs

@@ -3,13 +3,15 @@
     HIDDEN   units of a state          UNITS   units that a block owns
     BLOCKS   blocks that share rows    LANES   threads of a block that own one unit
     EACH     rows of a thread          ROWS    rows of a block, LANES * EACH
-    THREADS  UNITS * LANES             PITCH   numbers from a row of shared memory to the next
+    THREADS  UNITS * LANES
+    WIDTH    words of a row of shared memory that are multiplied: all units, and zeros
+    PITCH    words from a row of shared memory to the next
     WEIGHTS  matrices in shared memory
     TILES    operands in shared memory at once: all of a product, or one
-    HALF     0: operands as they are, 1: bfloat16, 2: float16 (on tensor cores)
+    KIND     what is multiplied: a value of KINDS
 
-`EACH_4` is four times EACH. The values here are those of the smallest kernel; `realms.sized` puts
-others in the place of the import.
+A word is a number, or two numbers of 16 bits. `EACH_4` is four times EACH. The values here are
+those of the smallest kernel; `realms.sized` puts others in the place of the import.
 
 Why names and not arguments: what a thread keeps stays in registers only if the compiler knows how
 much it is.
@@ -22,7 +24,11 @@ from collections.abc import Mapping
 from typing import Any
 
 HIDDEN, UNITS, BLOCKS, LANES, EACH = 4, 4, 1, 1, 1
-ROWS, THREADS, PITCH, WEIGHTS, TILES, HALF = 1, 4, 8, 1, 1, 0
+ROWS, THREADS, WIDTH, PITCH, WEIGHTS, TILES, KIND = 1, 4, 4, 8, 1, 1, 0
+# Numbers as they are, or, on tensor cores, numbers of fewer bits.
+KINDS = {"": 0, "bfloat16": 1, "float16": 2, "tf32": 3}
+# Of these, two are a word.
+PAIRED = (KINDS["bfloat16"], KINDS["float16"])
 _MULTIPLE = re.compile(r"EACH_(\d+)")
 
 
@@ -36,6 +42,3 @@ def value(name: str, sizes: Mapping[str, int]) -> int:
     """Return the value of a size's name, multiples of EACH included."""
     found = _MULTIPLE.fullmatch(name)
     return sizes["EACH"] * int(found[1]) if found else sizes[name]
-
-
-HALVES = {"": 0, "bfloat16": 1, "float16": 2}

@@ -19,7 +19,7 @@ from gatewright.runtime.cuda.kernel import Kernel
 from gatewright.runtime.cuda.launch import pitches_of, require_strides
 from gatewright.runtime.cuda.planner import Numbers, Shape, StepsPlan, plan
 from gatewright.runtime.cuda.realms import sized
-from gatewright.runtime.cuda.sizes import HALVES
+from gatewright.runtime.cuda.sizes import KINDS
 from gatewright.runtime.layout import Layout
 from gatewright.runtime.load import Module
 from gatewright.runtime.validate import ArgumentError
@@ -31,7 +31,8 @@ _KINDS = {"forward": "steps", "backward": "steps_vjp"}
 class Steps:
     """The steps of one direction on a device; `tier` allows only that one.
 
-    With `half`, the kernel of all steps multiplies numbers of 16 bits: `bfloat16` or `float16`.
+    With `products` (`tf32`, `bfloat16`, `float16`) the kernel of all steps multiplies such numbers,
+    on tensor cores.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class Steps:
         device: Device,
         direction: str,
         tier: int | None = None,
-        half: str = "",
+        products: str = "",
     ) -> None:
         self.text, self.device, self.direction, self.tier = text, device, direction, tier
         self.layout: Layout = module.layout
@@ -50,9 +51,9 @@ class Steps:
         self.names = tuple(inspect.signature(self.one_by_one).parameters)[1:]
         self.kernel: Kernel | None = vars(module.namespace).get(f"{_KINDS[direction]}_whole")
         self.planner = plan
-        if half and self.dtype != "float32":
-            raise ArgumentError(f"`{half}` is multiplied with states of float32 only")
-        self.numbers = Numbers(2 if half else _ITEMSIZE[self.dtype], HALVES[half])
+        if products and self.dtype != "float32":
+            raise ArgumentError(f"`{products}` is multiplied with states of float32 only")
+        self.numbers = Numbers(_ITEMSIZE[self.dtype], KINDS[products])
         self.pitches = pitches_of(self.layout, direction == "backward")
         self._launches = lru_cache(16)(self._prepared)
         # A search takes as long as a short sequence.
@@ -105,10 +106,10 @@ class Steps:
 
 
 def with_steps(
-    text: str, module: Module, device: Device, tier: int | None = None, half: str = ""
+    text: str, module: Module, device: Device, tier: int | None = None, products: str = ""
 ) -> dict[str, Steps]:
     """Put Steps in the places of a module's drivers; return them by direction."""
-    found = {each: Steps(text, module, device, each, tier, half) for each in _KINDS}
+    found = {each: Steps(text, module, device, each, tier, products) for each in _KINDS}
     for direction, steps in found.items():
         vars(module.namespace)[_KINDS[direction]] = steps
     return found
