@@ -398,3 +398,15 @@ def test_a_tensor_of_another_kind_is_asked() -> None:
     found = known.sequence(0, x.detach().as_subclass(kind), *rest)
     assert known.sequence.overload in asked
     assert distance(found, known.sequence(0, x, *rest)) == 0.0
+
+
+def test_a_view_of_the_opposite_sign_is_read_as_it_is_meant() -> None:
+    layer, _ = pair("gru")
+    x, *rest = (each.detach() for each in given(layer))
+    turned = torch._neg_view(-x)
+    assert turned.is_neg()
+    known = operators(layer.loaded)
+    for one, other in zip(
+        known.sequence(0, turned, *rest), known.sequence(0, x, *rest), strict=True
+    ):
+        assert torch.equal(one, other)
