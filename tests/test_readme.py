@@ -59,6 +59,7 @@ def test_excerpts_are_the_files_own_text() -> None:
         assert shown == expected, f"README's excerpt of {path} {name} should be:\n{expected}"
 
 
+RESULTS = ROOT / "gen/gatewright/studies/results"
 LAYERS = {"lstm": "LSTM", "gru_reset_after": "GRU, reset after", "elman": "Elman (tanh)"}
 
 
@@ -92,6 +93,34 @@ def test_the_sentences_about_speed_follow_from_the_committed_run() -> None:
     assert f"ahead at {behind} of {len(lstm)} points ({min(lstm):.2f} at the worst" in text
     assert f"run at {sum(large) / len(large):.0f} % of what our own product reaches" in text
     assert f"the worst, {min(large):.0f} %," in text
+
+
+def test_the_figures_of_whole_training_steps_are_those_of_the_committed_races() -> None:
+    text = " ".join(README.split())
+    for size, sentence in (
+        ("full", "{} times as fast as with `nn.LSTM`, {} times as with `nn.GRU`, and for a "
+                 "peephole LSTM {} times as with a loop"),
+        ("small", "{}, {} and {} at 16 rows"),
+    ):  # fmt: skip
+        found = json.loads((RESULTS / f"race_char_lm_{size}.json").read_text())
+        ratios = {(row["cell"], row["trained_by"]): row["ratio"] for row in found["rows"]}
+        chosen = (
+            ratios["lstm", "torch.nn"],
+            ratios["gru_reset_after", "torch.nn"],
+            ratios["lstm_peephole", "loop"],
+        )
+        assert sentence.format(*(f"{ratio:.2f}" for ratio in chosen)) in text
+
+
+def test_the_figures_of_overhead_are_those_of_the_committed_run() -> None:
+    rows = json.loads((RESULTS / "overhead.json").read_text())["rows"]
+    percents = {
+        count: [row["percent"] for row in rows if row["threads"] == count] for count in (1, 2, 4)
+    }
+    few = [*percents[1], *percents[2]]
+    stated = f"adds {min(few):.0f} to {max(few):.0f} % at 64 rows, 256 units and 128 steps"
+    text = " ".join(README.split())
+    assert f"{stated} on one and two threads and up to {max(percents[4]):.0f} % on four" in text
 
 
 def test_there_are_two_commands_that_make_their_environment() -> None:
