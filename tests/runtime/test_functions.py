@@ -22,7 +22,7 @@ import pytest
 from numba import njit, prange
 
 from gatewright.loaded import load
-from gatewright.runtime.cpu import functions
+from gatewright.runtime.cpu import functions, functions_waves
 
 Array = Any
 NAMES = ("sigmoid", "exp", "tanh", "log", "log1p", "sin", "cos")
@@ -140,7 +140,7 @@ def samples64(name: str) -> Array:
     wide = stream.uniform(-ranges[name], ranges[name], 1500)
     near = stream.uniform(-1.0, 1.0, 1500)
     powers = np.ldexp(stream.uniform(-1, 1, 500), stream.integers(-1070, 20, 500))
-    edges = [x for x in EDGES if name not in {"sin", "cos"} or x <= functions.FARTHEST]
+    edges = [x for x in EDGES if name not in {"sin", "cos"} or x <= functions_waves.FARTHEST]
     signed = np.array([*edges, *(-x for x in edges)])
     around = np.concatenate([np.nextafter(signed, np.zeros_like(signed)), signed])
     return np.concatenate([wide, near, powers, around])
@@ -158,7 +158,7 @@ def test_float64_is_within_its_bound(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["sin", "cos"])
 def test_float64_waves_far_away_are_nan_and_not_wrong(name: str) -> None:
-    far = np.array([functions.FARTHEST * (1 + 1e-15), 1e9, -1e300, math.inf, -math.inf])
+    far = np.array([functions_waves.FARTHEST * (1 + 1e-15), 1e9, -1e300, math.inf, -math.inf])
     assert np.isnan(apply(name, far)).all()
 
 
@@ -292,7 +292,7 @@ def test_without_compilation_they_are_those_of_numpy() -> None:
     program = """
 import numpy as np
 from gatewright.loaded import load
-from gatewright.runtime.cpu import functions
+from gatewright.runtime.cpu import functions, functions_waves
 assert functions.sigmoid(np.float32(0)) == 0.5 and functions.sigmoid(np.float64(-1000)) == 0
 for name in ("exp", "tanh", "log", "log1p", "sin", "cos", "sqrt"):
     for dtype in (np.float32, np.float64):
