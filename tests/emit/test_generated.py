@@ -19,6 +19,7 @@ from gatewright.emit.source import TARGETS, Source, emit, printable
 from gatewright.language import catalogue
 from gatewright.language.diagnostics import InternalError
 from gatewright.language.reserved import name_problem
+from gatewright.loaded import load
 from gatewright.program.compile import compile_cell
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -171,3 +172,14 @@ def test_free_text_cannot_leave_its_docstring(tmp_path: Path) -> None:
     assert ast.parse(text).body[0].__class__ is ast.Expr
     assert "\nimport os" not in text
     assert '"' not in printable(hostile)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_file_says_what_was_asked_of_its_reverse(target: str) -> None:
+    plain = load("lstm")
+    sentence = "The reverse takes a cotangent of every state at every step."
+    bound = "The reverse hands on cotangents of states within plus or minus 0.25."
+    head = plain.with_reverse(every_state=True, clip=0.25).source(target).split('"""')[1]
+    assert sentence in head
+    assert bound in head
+    assert "The reverse" not in plain.source(target)

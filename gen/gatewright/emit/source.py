@@ -195,6 +195,11 @@ def _summary(programs: Programs) -> list[str]:
     if named:
         lines += ["", *(f"Here {name}." for name in named)]
     lines += ["", f"Output: {cell.output}. A prime marks the next value of a state."]
+    if programs.options.every_state:
+        lines.append("The reverse takes a cotangent of every state at every step.")
+    if programs.options.clip is not None:
+        bound = f"{programs.options.clip!r}"
+        lines.append(f"The reverse hands on cotangents of states within plus or minus {bound}.")
     return lines
 
 

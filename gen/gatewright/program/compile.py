@@ -23,18 +23,19 @@ from gatewright.program.vjp import vjp
 
 @dataclass(frozen=True)
 class Programs:
-    """A cell with its two directions."""
+    """A cell with its two directions, and what was asked of the reverse."""
 
     cell: Cell
     forward: Program
     reverse: Program
+    options: ReverseOptions = GRADIENT
 
 
 def compile_cell(cell: Cell, options: ReverseOptions = GRADIENT) -> Programs:
     """Return the forward and reverse Programs of a cell; `options` are those of the reverse."""
     forward = forward_program(cell)
     reverse = vjp(forward, options)
-    return Programs(cell, saving(forward, reverse), reverse)
+    return Programs(cell, saving(forward, reverse), reverse, options)
 
 
 def forward_program(cell: Cell) -> Program:
