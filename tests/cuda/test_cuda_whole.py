@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 import re
 from dataclasses import replace
@@ -30,16 +29,14 @@ from gatewright.runtime.cuda.launch import bound
 from gatewright.runtime.cuda.planner import Numbers, Shape, StepsPlan, plan, shapes
 from gatewright.runtime.cuda.realms import sized
 from gatewright.runtime.cuda.report import kernel_report
-from gatewright.runtime.cuda.sizes import KINDS, PAIRED
+from gatewright.runtime.cuda.sizes import KINDS
 from gatewright.runtime.cuda.steps import with_steps
-from gatewright.runtime.cuda.tensor_cores import pack, product_of_tiles, rounded, tf32, widened
-from gatewright.runtime.validate import ArgumentError
 from gatewright.verify.reference import ReferenceKernels
 
 DIRECTIONS = ("forward", "backward")
 # T, B, hidden, input: without tensor cores, and with them; sizes of a word's multiples, and others.
 SIZES, TENSOR_SIZES = (3, 3, 8, 5), (2, 5, 32, 5)
-# At none of these does rounding turn the sign of what a relu reads, or take most of a scalar's sum.
+# At none of these does rounding turn the sign of what a relu reads.
 UNEVEN, TENSOR_UNEVEN = (2, 3, 7, 5), (2, 6, 19, 5)
 H100 = Limits(128, 32, 8, 132, 227 * 1024)
 A100 = Limits(128, 32, 8, 108, 163 * 1024)
@@ -154,37 +151,6 @@ def test_every_barrier_that_is_removed_is_found(
     assert missed == []
 
 
-TENSOR_TOLERANCE = {"bfloat16": 2.0**-6, "float16": 2.0**-9, "tf32": 2.0**-9}
-
-
-@pytest.mark.parametrize("products", TENSOR_TOLERANCE)
-@cells
-def test_tensor_cores_agree_to_their_precision(cell: Any, products: str) -> None:
-    numbers = Numbers(4, KINDS[products])
-    for sizes in (TENSOR_SIZES, TENSOR_UNEVEN):
-        given = problem(loaded(cell), sizes, "float32")
-        for direction in DIRECTIONS:
-            for shape in some_shapes(cell, direction, sizes, numbers, 0)[:2]:
-                found = solved(forced(cell, direction, shape, products=products), given)
-                check(known(cell, sizes), found, TENSOR_TOLERANCE[products])
-
-
-@pytest.mark.parametrize("products", TENSOR_TOLERANCE)
-def test_what_tensor_cores_multiply_is_not_single_precision(products: str) -> None:
-    cell = ("lstm", ())
-    shape = every_shape(cell, "forward", TENSOR_SIZES, Numbers(4, KINDS[products]))[0]
-    given = problem(loaded(cell), TENSOR_SIZES, "float32")
-    with pytest.raises(AssertionError):
-        check(
-            known(cell, TENSOR_SIZES),
-            solved(forced(cell, "forward", shape, products=products), given),
-            1e-5,
-        )
-    text = loaded(cell).source("cuda")
-    with pytest.raises(ArgumentError, match=f"`{products}` is multiplied with states of float32"):
-        CudaKernels(text, "float64", device=EmulatedDevice(), products=products)
-
-
 def test_words_beyond_the_last_unit_that_nobody_clears_are_seen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -201,64 +167,6 @@ def test_words_beyond_the_last_unit_that_nobody_clears_are_seen(
     monkeypatch.setattr(steps_module, "sized", uncleared)
     with pytest.raises(EmulationError, match="before anything is written"):
         solved(forced(cell, "forward", shape, products="tf32"), given)
-
-
-@settings(deadline=None)
-@given(st.lists(st.floats(width=32, allow_nan=False), min_size=2, max_size=2), st.integers(1, 2))
-def test_numbers_are_rounded_as_pytorch_rounds_them(values: list[float], half: int) -> None:
-    torch = pytest.importorskip("torch")
-    kind = torch.bfloat16 if half == 1 else torch.float16
-    wanted = torch.tensor(values, dtype=torch.float32).to(kind)
-    with np.errstate(over="ignore"):
-        bits = rounded(half, np.array(values, np.float32))
-        word = pack(half, *np.array(values, np.float32))
-    assert bits.view(np.int16).tolist() == wanted.view(torch.int16).tolist()
-    assert widened(half, word).tolist() == wanted.float().tolist()
-
-
-@given(st.floats(-(2.0**100), 2.0**100, width=32, allow_subnormal=False))
-def test_a_number_of_tf32_is_the_nearest_with_eleven_bits(value: float) -> None:
-    fraction, power = math.frexp(value)
-    scaled = fraction * 2**11
-    nearest = math.copysign(math.floor(abs(scaled) + 0.5), scaled)
-    assert float(tf32(value)) == math.ldexp(nearest, power - 11)
-    assert widened(KINDS["tf32"], tf32(value).view(np.uint32)).tolist() == [float(tf32(value))]
-
-
-def test_numbers_that_are_none_stay_so() -> None:
-    assert np.isnan(tf32(np.nan))
-    assert tf32(np.array([np.inf, -np.inf, 0], np.float32)).tolist() == [np.inf, -np.inf, 0]
-    all_bits = np.array([0x3FFFFFFF], np.uint32)
-    assert widened(KINDS["tf32"], all_bits).view(np.uint32).tolist() == [[0x3FFFE000]]
-
-
-@pytest.mark.parametrize("products", TENSOR_TOLERANCE)
-def test_a_product_of_tiles_is_a_product(products: str) -> None:
-    """Operands lie in lanes as the manual of PTX prints it for `mma.m16n8k16` and `mma.m16n8k8`."""
-    rng, kind = np.random.default_rng(0), KINDS[products]
-    depth = 16 if kind in PAIRED else 8
-    left, right, target = (
-        rng.integers(-8, 8, shape).astype(np.float32)
-        for shape in ((16, depth), (depth, 8), (16, 8))
-    )
-
-    def word(*numbers: Any) -> Any:
-        return pack(kind, *numbers) if len(numbers) > 1 else numbers[0].view(np.uint32)
-
-    def sums(array: Any, lane: int) -> tuple[Any, ...]:
-        row, pair = lane // 4, lane % 4 * 2
-        return tuple(array[row + down, pair + k] for down in (0, 8) for k in (0, 1))
-
-    lanes, each = [], depth // 8
-    for lane in range(32):
-        row, first = lane // 4, lane % 4 * each
-        corners = [(row + down, first + across) for across in (0, depth // 2) for down in (0, 8)]
-        words = [word(*left[i, k : k + each]) for i, k in corners]
-        words += [word(*right[first + k : first + k + each, row]) for k in (0, depth // 2)]
-        lanes.append((*words, *sums(target, lane)))
-    wanted = left @ right + target
-    for lane, found in enumerate(product_of_tiles(kind, lanes)):
-        assert found == sums(wanted, lane)
 
 
 def test_every_cell_can_be_one_kernel_and_others_say_why_not() -> None:
