@@ -280,8 +280,9 @@ def test_float16_differs_from_bfloat16_by_the_names_of_instructions(
         planned((name, ()), direction, products) for products in ("bfloat16", "float16")
     )
     assert shape.threads == same.threads
-    wanted = ptx_of(first, shape.threads).replace("bf16", "f16")
-    assert wanted != ptx_of(first, shape.threads)
+    paired = ptx_of(first, shape.threads)
+    wanted = paired.replace("bf16", "f16")
+    assert wanted != paired
     assert instructions(ptx_of(other, same.threads)) == instructions(wanted)
     keeps_everything_in_registers(other, same, True)
 
