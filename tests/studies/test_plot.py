@@ -6,6 +6,7 @@ import dataclasses
 import math
 import re
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,10 @@ from gatewright.studies.jobs import TASKS
 from gatewright.studies.plot import svg
 from gatewright.studies.plot_parts import Axis, wrapped
 from gatewright.studies.report import Report
+from gatewright.studies.result_file import read_report
 from tests.studies.reports import full_grid, report, row
+
+RESULTS = Path(__file__).parents[2] / "gen/gatewright/studies/results"
 
 SPACE = "{http://www.w3.org/2000/svg}"
 FULL = report(
@@ -98,3 +102,8 @@ def test_an_axis_is_logarithmic_and_has_the_line_at_one() -> None:
 def test_sentences_are_broken_between_words() -> None:
     assert list(wrapped("one two three", 6.0 * 9)) == ["one two", "three"]
     assert list(wrapped("", 100.0)) == [""]
+
+
+def test_the_committed_drawing_is_that_of_the_committed_run() -> None:
+    report = read_report((RESULTS / "full.json").read_text(encoding="utf-8"))
+    assert (RESULTS / "full.svg").read_text(encoding="utf-8").strip() == svg(report).strip()
