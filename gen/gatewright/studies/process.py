@@ -44,8 +44,8 @@ VARIABLES = (
 )
 ATTEMPTS, WAIT_SECONDS = 2, 2.0
 PEAK_ATTEMPTS = 4
-# How much slower than at its peak our product may be just before or after a point: medians of few
-# runs differ by a tenth on a quiet machine, and a core that two processors share by a half.
+# How much slower than at its peak our product may be just before or after a point: more than
+# medians of few runs differ on a quiet machine, and less than what a shared core costs.
 SLOWER_PERCENT = 20.0
 
 

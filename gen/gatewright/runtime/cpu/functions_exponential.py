@@ -72,7 +72,7 @@ def sigmoid(width: int) -> Function:
     """Return s / (s + s * e^-x), with s so small that s * e^-x is finite for every result above 0.
 
     Its own form, as 1 / (1 + exp(-x)) needs neither the exponential of every number nor its last
-    bit: half the instructions at the same error, and results below the least normal number.
+    bit, and would be 0 where the result is below the least normal number.
     """
     real = np.float32 if width == 32 else np.float64
     reduced = _reduced(width, -1)
