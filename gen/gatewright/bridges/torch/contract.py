@@ -32,7 +32,8 @@ REMEMBERED = 1024
 class Reversed(NamedTuple):
     """What the reverse is given, tensors or shapes: cotangents of results, and the forward's own.
 
-    `seen` are the output and the states of every step; a cotangent may be None.
+    `seen` are the output and the states of every step, of states the initial one may stand before
+    them; a cotangent may be None.
     """
 
     cotangents: tuple[Any, ...]
@@ -120,8 +121,11 @@ class Contract:
         y, *states = every.values()
         final = [(sizes["B"], *(sizes[d] for d in dims)) for dims in self.layout.states.values()]
         wanted = [y, *final, *states, y, *states, *(lasting[name] for name in self.kept)]
-        for k, (found, shape) in enumerate(zip((*cotangents, *seen, *kept), wanted, strict=True)):
-            if found is not None and tuple(found) != shape:
+        wholes = [None] * self.results + [lasting[name] for name in self.seen]
+        wholes += [None] * len(self.kept)
+        all_found = enumerate(zip((*cotangents, *seen, *kept), wanted, wholes, strict=True))
+        for k, (found, shape, whole) in all_found:
+            if found is not None and tuple(found) not in (shape, whole):
                 what = f"cotangent {k}" if k < self.results else f"kept array {k - self.results}"
                 raise ArgumentError(f"{what} must have shape {list(shape)}; got {list(found)}")
         return sizes

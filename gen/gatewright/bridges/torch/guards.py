@@ -86,10 +86,10 @@ def checked(
     """
     if not isinstance(value, Tensor):
         raise ArgumentError(f"`{name}` must be a tensor; got {type(value).__name__}")
-    sizes = tuple(value.shape)
-    fits = len(sizes) == len(shape) and all(
-        isinstance(size, str) or size == got for size, got in zip(shape, sizes, strict=True)
-    )
+    sizes = value.shape
+    fits = len(sizes) == len(shape)
+    for size, got in zip(shape, sizes, strict=False):
+        fits = fits and (isinstance(size, str) or size == got)
     if not fits:
         text = ", ".join(str(size) for size in shape)
         raise ArgumentError(f"`{name}` must have shape [{text}]{hint}; got {list(sizes)}")

@@ -285,8 +285,9 @@ class RecurrentLayer(nn.Module):
         return first
 
     def _held(self, name: str) -> nn.ParameterDict:
-        found: nn.ParameterDict = getattr(self, name)
-        return found
+        # A module's own `__getattr__` asks everywhere else first.
+        found: Any = self._modules[name]
+        return found  # type: ignore[no-any-return]
 
     def _hidden(self, states: Tensors) -> Hidden:
         """Return states as a caller gets them."""
