@@ -84,13 +84,9 @@ class Network:
         """The size of the output of one direction."""
         return dict(self.sizes)[self.cell.shape_of(self.cell.output)[0]]
 
-    def width(self, name: str) -> int:
-        """Return the size of one row of an input of the cell, in the first layer."""
-        return self._widths[name]
-
-    @cached_property
-    def _widths(self) -> dict[str, int]:
-        return {each.name: self._shape(each.dims, 0)[0] for each in self.cell.inputs}
+    def width(self, name: str, layer: int = 0) -> int:
+        """Return the size of one row of an input of the cell in a layer."""
+        return self._shape(self.cell.shape_of(name), layer)[0]
 
     def parameters(self, group: str) -> dict[str, Shape]:
         """Return the shape of every parameter of the cell in a layer and direction."""

@@ -168,12 +168,16 @@ class Contract:
         y, *states = parts
         return (y, *final, *states, *(new(lasting[each]) for each in self.kept))
 
-    def traced_reverse(self, tensors: Sequence[Any], inputs: bool) -> Tensors:
+    def traced_reverse(self, inputs: bool, states: bool, tensors: Sequence[Any]) -> Tensors:
         """Return empty tensors with the shapes of the reverse's results."""
-        given = self.split(tensors).given
-        count = 0 if inputs else len(self.layout.inputs)
-        unwanted = (each.new_empty(0) for each in given[:count])
-        return (*unwanted, *(each.new_empty(each.shape) for each in given[count:]))
+        pairs = zip(self.split(tensors).given, self.wanted(inputs, states), strict=True)
+        return tuple(each.new_empty(each.shape if wanted else 0) for each, wanted in pairs)
+
+    def wanted(self, inputs: bool, states: bool) -> tuple[bool, ...]:
+        """Tell of everything given whether somebody wants its gradient."""
+        counts = (len(self.layout.inputs), len(self.layout.states), len(self.layout.parameters))
+        flags = zip((inputs, states, True), counts, strict=True)
+        return tuple(flag for flag, count in flags for _ in range(count))
 
     def _lasting(self, sizes: Sizes) -> dict[str, tuple[int, ...]]:
         return storage(self.layout, FORWARD, sizes, True, 1).lasting

@@ -24,6 +24,7 @@ from gatewright.bridges.torch import weights
 from gatewright.bridges.torch.backend import Backend
 from gatewright.bridges.torch.guards import as_layer, checked_states
 from gatewright.bridges.torch.inputs import Rows, rows_of
+from gatewright.bridges.torch.kernel import KernelSequence
 from gatewright.bridges.torch.sequences import Tensors
 from gatewright.layers.network import Network, network_and
 from gatewright.loaded import LoadedCell
@@ -200,6 +201,9 @@ class RecurrentLayer(nn.Module):
                 if described.dropout and k + 1 < described.num_layers:
                     x = nn.functional.dropout(x, described.dropout, self.training)
             found = tuple(torch.stack(each) for each in zip(*states, strict=True))
+        if len(finals) == 1 and isinstance(sequence, KernelSequence):
+            # Memory of their own, which plain operations may share with what autograd has kept.
+            return x, tuple([each.unsqueeze(0) for each in finals[0]]), found
         return x, tuple(torch.stack(each) for each in zip(*finals, strict=True)), found
 
     def _every(self, y: Tensor, more: Tensors) -> Tensors:
@@ -216,7 +220,7 @@ class RecurrentLayer(nn.Module):
 
     @staticmethod
     def _full_precision(x: Tensor) -> AbstractContextManager[Any]:
-        kind = x.device.type
+        kind = "cpu" if x.is_cpu else x.device.type
         if kind == "meta" or not torch.is_autocast_enabled(kind):
             return nullcontext()
         return torch.autocast(kind, enabled=False)

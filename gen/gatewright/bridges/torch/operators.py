@@ -4,12 +4,12 @@ Every generated file gets three operators in the namespace `gatewright`, named b
 
     <cell>_<digest>           (threads, *given) -> results
     <cell>_<digest>_kept      (threads, *given) -> (*results, *kept)
-    <cell>_<digest>_backward  (threads, inputs, *cotangents, *given, *seen, *kept)
+    <cell>_<digest>_backward  (threads, inputs, states, *cotangents, *given, *seen, *kept)
                               -> gradients of `given`
 
 Results are the output, the final states, and the states of every step where the reverse takes their
-cotangents; `seen` are those of the results that have a time axis. Where `inputs` is false, nobody
-wants the gradients of inputs: they are empty.
+cotangents; `seen` are those of the results that have a time axis. Where `inputs` or `states` is
+false, nobody wants the gradients of inputs or initial states: they are empty.
 
 Tensors are views of the kernels' arrays and the other way round: nothing contiguous is copied.
 
@@ -97,11 +97,11 @@ class Operators:
         self.sequence = Operator(self.name, _schema(given, contract.results), sequence)
         backward = Rules(
             self._backward,
-            lambda threads, inputs, *all: contract.traced_reverse(all, inputs),
+            lambda threads, inputs, states, *all: contract.traced_reverse(inputs, states, all),
             map_slices(lambda *all: self.backward(*all)),
             second_order(contract, EagerSequence(self._loaded)),
         )
-        takes = ["bool inputs", *cotangents, *given, *seen, *kept]
+        takes = ["bool inputs", "bool states", *cotangents, *given, *seen, *kept]
         self.backward = Operator(f"{self.name}_backward", _schema(takes, len(given)), backward)
 
     def _run(self, threads: int, given: Tensors, keep: bool) -> tuple[dict[str, Any], _Known]:
@@ -143,18 +143,19 @@ class Operators:
     def _final(self, values: Mapping[str, Any], T: int) -> Iterator[Tensor]:
         return (torch.from_numpy(values[name][T].copy()) for name in self.contract.states)
 
-    def _backward(self, threads: int, inputs: bool, *tensors: Tensor | None) -> Tensors:
-        return self._reverse(threads, inputs, tensors, None)
+    def _backward(
+        self, threads: int, inputs: bool, states: bool, *tensors: Tensor | None
+    ) -> Tensors:
+        return self._reverse((threads, inputs, states), tensors, None)
 
     def _reverse(
         self,
-        threads: int,
-        inputs: bool,
+        asked: tuple[int, bool, bool],
         tensors: Sequence[Tensor | None],
         known: _Known | None,
     ) -> Tensors:
         """Run back; `known` is what the forward was run with, if that is known."""
-        contract = self.contract
+        contract, (threads, inputs, states) = self.contract, asked
         sizes = contract.fitted_reverse(tuple([t if t is None else t.shape for t in tensors]))
         cotangents, given, seen, kept = contract.split(tensors)
         kernels = self._kernels(_precision(given), threads)
@@ -178,8 +179,11 @@ class Operators:
         final = {n: _arrays((each,), kernels)[0] for n, each in ends if each is not None}
         packed = kernels.routines.parameters(parameters, sizes)
         found = kernels.routines.backward(packed, sizes, arrays, cts, final, inputs=inputs)
-        unwanted = () if inputs else (given[0].new_empty(0) for _ in contract.layout.inputs)
-        return (*unwanted, *_tensors(kernels.gradients(found, inputs)))
+        results = map(torch.from_numpy, _in_order(kernels.gradients(found, inputs, states)))
+        if inputs and states:
+            return tuple(results)
+        wanted = contract.wanted(inputs, states)
+        return tuple(next(results) if each else given[0].new_empty(0) for each in wanted)
 
     @cached_property
     def _read(self) -> dict[str, int]:
@@ -203,8 +207,8 @@ class Operators:
     def _reverse_directly(self, ctx: Any, *cts: Tensor | None) -> tuple[Tensor | None, ...]:
         tensors = (*cts, *ctx.saved_tensors)
         if torch.is_grad_enabled() or not alone(tensors):
-            return self._wanted(ctx, self.backward(ctx.threads, ctx.inputs, *tensors))
-        return self._wanted(ctx, self._reverse(ctx.threads, ctx.inputs, tensors, ctx.known))
+            return self._wanted(ctx, self.backward(*ctx.asked, *tensors))
+        return self._wanted(ctx, self._reverse(ctx.asked, tensors, ctx.known))
 
     def _save(self, ctx: Any, inputs: tuple[Any, ...], output: Tensors) -> None:
         contract = self.contract
@@ -213,22 +217,24 @@ class Operators:
 
     def _gradient(self, ctx: Any, *cts: Tensor | None) -> tuple[Tensor | None, ...]:
         wanted = cts[: self.contract.results]
-        found = self.backward(ctx.threads, ctx.inputs, *wanted, *ctx.saved_tensors)
-        return self._wanted(ctx, found)
+        return self._wanted(ctx, self.backward(*ctx.asked, *wanted, *ctx.saved_tensors))
 
     def _remember(self, ctx: Any, threads: int, given: Tensors, kept: Tensors) -> None:
         """Keep what the reverse is given beside cotangents."""
-        count = len(self.contract.layout.inputs)
-        ctx.threads, ctx.inputs = threads, any(each.requires_grad for each in given[:count])
+        first = len(self.contract.layout.inputs)
+        last = first + len(self.contract.states)
+        inputs, states = (
+            any(each.requires_grad for each in group)
+            for group in (given[:first], given[first:last])
+        )
+        ctx.asked = threads, inputs, states
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*given, *kept)
 
     def _wanted(self, ctx: Any, found: Tensors) -> tuple[Tensor | None, ...]:
         """Return a gradient or None for the number of threads and for all that was given."""
-        if ctx.inputs:
-            return (None, *found)
-        count = len(self.contract.layout.inputs)
-        return (None,) * (1 + count) + found[count:]
+        flags = self.contract.wanted(*ctx.asked[1:])
+        return (None, *(each if flag else None for each, flag in zip(found, flags, strict=True)))
 
 
 class _Known(NamedTuple):
@@ -285,7 +291,7 @@ def _whole(y: Tensor, initial: Tensor) -> Tensor:
     return torch.cat((initial[None], y))
 
 
-def _tensors(found: Gradients) -> Tensors:
+def _in_order(found: Gradients) -> tuple[Array, ...]:
+    """Return gradients in the order in which things are given."""
     x = found.x if isinstance(found.x, dict) else {} if found.x is None else {"": found.x}
-    arrays = (*x.values(), *found.state.values(), *found.parameters.values())
-    return tuple(map(torch.from_numpy, arrays))
+    return (*x.values(), *found.state.values(), *found.parameters.values())
