@@ -90,6 +90,11 @@ def test_numbers_and_gradients_are_those_of_the_pytorch_layer(
     expected = dict(zip(held, rest, strict=True))
     assert max(apart(found.parameters[n], expected[n]) for n in held) < 1e-12
 
+    part = ours.backward(run, ct_y, ct_state, ct_states, inputs=False)
+    assert part.x is None
+    for mine, whole in ((part.state, found.state), (part.parameters, found.parameters)):
+        assert all(np.array_equal(mine[n], each) for n, each in whole.items())
+
 
 @pytest.mark.parametrize("proj_size", [0, 2])
 def test_an_lstm_is_that_of_pytorch(proj_size: int) -> None:

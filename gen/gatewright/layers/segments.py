@@ -110,8 +110,12 @@ def reverse_direction(
     ct_y: Array,
     ct_final: Mapping[str, Array],
     ct_states: Mapping[str, Array],
+    inputs: bool = True,
 ) -> Gradients:
-    """Return the gradients of inputs [T, B, dim] by name, initial states and parameters."""
+    """Return the gradients of inputs [T, B, dim] by name, initial states and parameters.
+
+    Without `inputs`, there are none of those.
+    """
     kernels, backwards = direction.kernels, direction.backwards
     layout = kernels.layout
     state = {name: np.array(array) for name, array in ct_final.items()}
@@ -123,9 +127,10 @@ def reverse_direction(
             part.of(ct_y, backwards),
             {name: array[: part.rows] for name, array in state.items()},
             {name: part.of(array, backwards) for name, array in ct_states.items()},
+            inputs=inputs,
         )
         d_x = found.x if len(layout.inputs) > 1 else {next(iter(layout.inputs)): found.x}
-        for name, array in d_x.items():
+        for name, array in d_x.items() if inputs else ():
             whole = x.setdefault(name, np.zeros((*ct_y.shape[:2], array.shape[2]), array.dtype))
             part.of(whole, backwards)[...] = array
         for name, array in found.state.items():

@@ -170,12 +170,15 @@ class Layer:
         ct_y: Array,
         ct_state: Mapping[str, Array] | None = None,
         ct_states: Mapping[str, Array] | None = None,
+        *,
+        inputs: bool = True,
     ) -> Gradients:
         """Return gradients of x, of the states a run began with and of the parameters.
 
         `ct_y` is as outputs are; `ct_state` maps all states to [num_layers * directions, B, dim],
-        zeros if None; `ct_states` maps some of them to cotangents of `run.states`. Raises
-        ArgumentError for what does not fit.
+        zeros if None; `ct_states` maps some of them to cotangents of `run.states`. Without
+        `inputs`, there is no gradient of x, and less to compute. Raises ArgumentError for what does
+        not fit.
         """
         if not run.kept:
             raise ArgumentError("this run kept nothing: call `forward` with `keep=True`")
@@ -196,16 +199,18 @@ class Layer:
                 index = k * described.directions + end
                 finals = {name: array[index] for name, array in final.items()}
                 steps = {name: array[index] for name, array in every.items()}
-                gradients = reverse_direction(direction, shares[end], finals, steps)
-                inner.append(gradients.x[first])
-                for name in others:
+                wanted = inputs or k > 0
+                gradients = reverse_direction(direction, shares[end], finals, steps, wanted)
+                if wanted:
+                    inner.append(gradients.x[first])
+                for name in others if inputs else ():
                     x[name] += gradients.x[name]
                 for name, array in gradients.state.items():
                     state[name][index] = array
                 group = described.groups[index]
                 found |= {f"{group}.{n}": each for n, each in gradients.parameters.items()}
-            ct = sum(inner[1:], inner[0])
-        return self._gradients(run, {first: ct, **x}, state, found)
+            ct = sum(inner[1:], inner[0]) if inner else ct
+        return self._gradients(run, {first: ct, **x} if inputs else {}, state, found)
 
     def windows(
         self,
@@ -304,4 +309,5 @@ class Layer:
         zeros = {n: np.zeros(s, self.dtype) for n, s in self.shapes.items() if n not in found}
         parameters = {name: (found | zeros)[name] for name in self.shapes}
         whole = {name: run.rows.back(array) for name, array in x.items()}
-        return Gradients(whole if len(whole) > 1 else next(iter(whole.values())), state, parameters)
+        only = next(iter(whole.values()), None)
+        return Gradients(whole if len(whole) > 1 else only, state, parameters)

@@ -133,8 +133,13 @@ class Contract:
             found.update(zip(reversed(dims), reversed(tensor.shape), strict=False))
         return found
 
+    @cached_property
+    def reversed(self) -> int:
+        """How many tensors the reverse is given."""
+        return self.results + len(self.dims) + len(self.seen) + len(self.kept)
+
     def split(self, tensors: Sequence[Any]) -> Reversed:
-        """Return the arguments of the reverse in their groups."""
+        """Return the tensors of the reverse in their groups."""
         first, last = self.results, self.results + len(self.dims)
         end = last + len(self.seen)
         given, seen = tuple(tensors[first:last]), tuple(tensors[last:end])
@@ -158,6 +163,13 @@ class Contract:
         parts = (new(lasting[name]).narrow(0, slab, sizes["T"]) for name, slab in self.seen.items())
         y, *states = parts
         return (y, *final, *states, *(new(lasting[each]) for each in self.kept))
+
+    def traced_reverse(self, tensors: Sequence[Any], inputs: bool) -> Tensors:
+        """Return empty tensors with the shapes of the reverse's results."""
+        given = self.split(tensors).given
+        count = 0 if inputs else len(self.layout.inputs)
+        unwanted = (each.new_empty(0) for each in given[:count])
+        return (*unwanted, *(each.new_empty(each.shape) for each in given[count:]))
 
     def _lasting(self, sizes: Sizes) -> dict[str, tuple[int, ...]]:
         return storage(self.layout, FORWARD, sizes, True, 1).lasting

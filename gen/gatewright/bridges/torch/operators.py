@@ -4,10 +4,12 @@ Every generated file gets three operators in the namespace `gatewright`, named b
 
     <cell>_<digest>           (threads, *given) -> results
     <cell>_<digest>_kept      (threads, *given) -> (*results, *kept)
-    <cell>_<digest>_backward  (threads, *cotangents, *given, *seen, *kept) -> gradients of `given`
+    <cell>_<digest>_backward  (threads, inputs, *cotangents, *given, *seen, *kept)
+                              -> gradients of `given`
 
 Results are the output, the final states, and the states of every step where the reverse takes their
-cotangents; `seen` are those of the results that have a time axis.
+cotangents; `seen` are those of the results that have a time axis. Where `inputs` is false, nobody
+wants the gradients of inputs: they are empty.
 
 Tensors are views of the kernels' arrays and the other way round: nothing contiguous is copied.
 
@@ -87,11 +89,11 @@ class Operators:
         self.sequence = Operator(self.name, _schema(given, contract.results), sequence)
         backward = Rules(
             self._backward,
-            lambda threads, *all: tuple(a.new_empty(a.shape) for a in contract.split(all).given),
+            lambda threads, inputs, *all: contract.traced_reverse(all, inputs),
             map_slices(lambda *all: self.backward(*all)),
             second_order(contract, EagerSequence(self._loaded)),
         )
-        takes = [*cotangents, *given, *seen, *kept]
+        takes = ["bool inputs", *cotangents, *given, *seen, *kept]
         self.backward = Operator(f"{self.name}_backward", _schema(takes, len(given)), backward)
 
     def _run(self, threads: int, given: Tensors, keep: bool) -> tuple[dict[str, Any], int]:
@@ -125,7 +127,7 @@ class Operators:
     def _final(self, values: Any, T: int) -> Iterator[Tensor]:
         return (torch.from_numpy(values[name][T].copy()) for name in self.contract.states)
 
-    def _backward(self, threads: int, *tensors: Tensor | None) -> Tensors:
+    def _backward(self, threads: int, inputs: bool, *tensors: Tensor | None) -> Tensors:
         contract = self.contract
         sizes = contract.fitted_reverse(tuple([t if t is None else t.shape for t in tensors]))
         cotangents, given, seen, kept = contract.split(tensors)
@@ -144,8 +146,9 @@ class Operators:
         ends = zip(contract.states, cotangents[1:], strict=False)
         final = {n: _arrays((each,), kernels)[0] for n, each in ends if each is not None}
         known = kernels.routines.parameters(parameters, sizes)
-        found = kernels.routines.backward(known, sizes, arrays, cts, final)
-        return _tensors(kernels.gradients(found))
+        found = kernels.routines.backward(known, sizes, arrays, cts, final, inputs=inputs)
+        unwanted = () if inputs else (given[0].new_empty(0) for _ in contract.layout.inputs)
+        return (*unwanted, *_tensors(kernels.gradients(found, inputs)))
 
     @cached_property
     def _read(self) -> dict[str, int]:
@@ -159,12 +162,19 @@ class Operators:
         contract = self.contract
         kept, states = output[contract.results :], output[contract.final : contract.results]
         ctx.threads = inputs[0]
+        first = 1 + len(contract.layout.inputs)
+        ctx.inputs = any(each.requires_grad for each in inputs[1:first])
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*inputs[1:], output[0], *states, *kept)
 
     def _gradient(self, ctx: Any, *cts: Tensor | None) -> tuple[Tensor | None, ...]:
-        wanted = cts[: self.contract.results]
-        return (None, *self.backward(ctx.threads, *wanted, *ctx.saved_tensors))
+        contract = self.contract
+        wanted = cts[: contract.results]
+        found = self.backward(ctx.threads, ctx.inputs, *wanted, *ctx.saved_tensors)
+        if ctx.inputs:
+            return (None, *found)
+        count = len(contract.layout.inputs)
+        return (None, *(None,) * count, *found[count:])
 
 
 def _schema(takes: list[str], results: int) -> str:
@@ -207,6 +217,6 @@ def _whole(y: Tensor, initial: Tensor) -> Tensor:
 
 
 def _tensors(found: Gradients) -> Tensors:
-    inputs = found.x.values() if isinstance(found.x, dict) else (found.x,)
-    arrays = (*inputs, *found.state.values(), *found.parameters.values())
+    x = found.x if isinstance(found.x, dict) else {} if found.x is None else {"": found.x}
+    arrays = (*x.values(), *found.state.values(), *found.parameters.values())
     return tuple(map(torch.from_numpy, arrays))

@@ -27,6 +27,7 @@ _CPU = _core.DispatchKey.CPU
 _Library: Any = torch.library.Library
 _library = _Library(NAMESPACE, "FRAGMENT")
 _is_batched: Any = _core._functorch.is_legacy_batchedtensor
+_is_wrapped: Any = _core._functorch.is_functorch_wrapped_tensor
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Operator:
 
     def __call__(self, *arguments: Any) -> Tensors:
         """Run the operator."""
-        if _alone() and all(map(_ordinary, arguments)):
+        if _alone() and _ordinary(arguments):
             return self._direct(*arguments)
         found: Tensors = self.overload(*arguments)
         return found
@@ -102,13 +103,18 @@ def _alone() -> bool:
     )
 
 
-def _ordinary(argument: Any) -> bool:
-    """Tell whether an argument has numbers on the CPU; a subclass may stand for anything."""
-    kind = type(argument)
-    if kind is Tensor or kind is nn.Parameter:
-        # What `torch.autograd.grad(is_grads_batched=True)` stacks is of no transform's stack.
-        return argument.is_cpu and not _is_batched(argument)
-    return kind is int or argument is None
+def _ordinary(arguments: Sequence[Any]) -> bool:
+    """Tell whether all tensors have numbers on the CPU; a subclass may stand for anything."""
+    for argument in arguments:
+        kind = type(argument)
+        if kind is Tensor or kind is nn.Parameter:
+            # What `torch.autograd.grad(is_grads_batched=True)` stacks is of no transform's stack,
+            # and what a transform has left behind is of one that has ended.
+            if not argument.is_cpu or _is_batched(argument) or _is_wrapped(argument):
+                return False
+        elif kind is not int and kind is not bool and argument is not None:
+            return False
+    return True
 
 
 def _untraced(compute: Callable[..., Tensors]) -> Callable[..., Tensors]:
@@ -143,10 +149,13 @@ def _differentiated(
 
     methods = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
     made: Any = type(f"{NAMESPACE}_{name}", (torch.autograd.Function,), methods)
+    # Beyond this, `Function.apply` looks at every argument for what transforms have left behind.
+    untransformed: Any = super(torch.autograd.Function, made).apply
 
     def rule(keys: Any, *arguments: Any) -> Tensors:
         if torch.is_grad_enabled() and _core._any_requires_grad(*arguments):
-            found: Tensors = made.apply(keys, *arguments)
+            apply = untransformed if keys is None else made.apply
+            found: Tensors = apply(keys, *arguments)
             return found
         return operator.below(keys, arguments)
 
