@@ -132,7 +132,14 @@ class LoadedCell:
 
         if target not in TARGETS:
             raise ArgumentError(f"`target` must be one of {', '.join(TARGETS)}; got {target!r}")
-        return emit(self.programs, TARGETS[target]).text
+        if target not in self._texts:
+            self._texts[target] = emit(self.programs, TARGETS[target]).text
+        return self._texts[target]
+
+    @cached_property
+    def _texts(self) -> dict[str, str]:
+        """The texts that were asked for, by target: printing one takes longer than a short run."""
+        return {}
 
     def compile(
         self, target: str = "cpu", dtype: str = "float32", threads: int | None = None
