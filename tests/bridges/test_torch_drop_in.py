@@ -47,7 +47,7 @@ class Model(Module):  # type: ignore[misc]
 @pytest.mark.parametrize("assign", [False, True])
 def test_the_checkpoint_of_a_model_loads_with_our_layer_in_it(cell: str, assign: bool) -> None:
     theirs = Model(LIBRARY[cell](4, 6, num_layers=2, dtype=torch.float64))
-    place = {"device": "meta"} if assign else {}
+    place: dict[str, Any] = {"device": "meta"} if assign else {}
     ours = Model(gatewright.torch.layer(cell, 4, 6, num_layers=2, dtype=torch.float64, **place))
     before = dict(theirs.state_dict())
     found = ours.load_state_dict(before, assign=assign)
@@ -146,7 +146,8 @@ def test_only_what_is_not_frozen_gets_gradients() -> None:
 
 
 def pruned(layer: Any) -> tuple[Any, Any]:
-    prune.l1_unstructured(layer.l0, "U_f", 0.5)
+    cut: Any = prune.l1_unstructured
+    cut(layer.l0, "U_f", 0.5)
     return layer.l0.U_f_orig, lambda: layer.l0.U_f_orig * layer.l0.U_f_mask
 
 

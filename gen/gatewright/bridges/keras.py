@@ -155,7 +155,7 @@ def _named(kind: str, reset_after: bool) -> str:
     return f"GRU(reset_after={bool(reset_after)})" if kind == "GRU" else kind
 
 
-def _checked(weights: Sequence[Any], kind: str) -> list[Array]:
+def _checked(weights: object, kind: str) -> list[Array]:
     """Return two or three arrays of one real dtype. Raises ArgumentError."""
     if not isinstance(weights, Sequence):
         given = type(weights).__name__

@@ -101,9 +101,9 @@ class _Layers:
             if len(outputs) > 1:
                 inputs[first] = self._node("Concat", f"both/l{k}", *outputs, axis=2)
         self._last(inputs[first])
-        axis = self._indices(0)
+        groups = self._indices(0)
         for name, parts in finals.items():
-            whole = [self._node("Unsqueeze", f"{part}/group", part, axis) for part in parts]
+            whole = [self._node("Unsqueeze", f"{part}/group", part, groups) for part in parts]
             self._node("Concat", names.final[name], *whole, axis=0)
         taken, given = self._shapes()
         return Graph(network.cell.identifier, taken, given, self.weights, tuple(self.nodes))

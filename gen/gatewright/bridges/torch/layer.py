@@ -104,7 +104,8 @@ class RecurrentLayer(nn.Module):
                 states = described.states.items()
                 start = [(n, nn.Parameter(torch.empty(size, **place))) for n, size in states]
                 self.add_module(f"initial_{group}", nn.ParameterDict(start))
-        self.register_load_state_dict_pre_hook(weights.translate)
+        before_loading: Any = self.register_load_state_dict_pre_hook
+        before_loading(weights.translate)
         self.reset_parameters()
 
     @property
