@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 NAMES = ("adding", "copying", "reversal", "forecast", "char_lm")
 PEERS = ("torch.nn", "loop", "eager")
+# What PyTorch's generators take.
+LARGEST_SEED = 2**63 - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Options:
 @click.option("--batch", type=click.IntRange(1), help="Sequences in a step, likewise.")
 @click.option("--length", type=click.IntRange(2), help="Of the sequences, likewise.")
 @click.option("--steps", type=click.IntRange(1), help="Steps of training, likewise.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1), help="Number of threads; all if not given.")
 @click.option(
     "--against",
