@@ -66,6 +66,7 @@ DOORS = {
         "examples",
         "runtime/cuda/tensors.py",
         "studies/peers_torch.py",
+        "studies/race_floor.py",
         "studies/race_peers.py",
         "studies/race.py",
         "studies/overhead.py",

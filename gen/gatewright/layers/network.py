@@ -10,9 +10,11 @@ are decided once, so weights and numbers of the two are the same.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from os import PathLike
 from typing import Any
 
@@ -106,6 +108,18 @@ class Network:
         found = self.parameters(group).items()
         return {name: shape for name, shape in found if self.bias or not _is_bias(name)}
 
+    @cached_property
+    def shapes(self) -> dict[str, Shape]:
+        """The shape of everything that is learned, by name: `l0.W_i`, `initial_l0.h`."""
+        found = {}
+        for group in self.groups:
+            for name, shape in self.learned(group).items():
+                found[f"{group}.{name}"] = shape
+            if self.learn_initial_state:
+                for name, shape in self.states.items():
+                    found[f"initial_{group}.{name}"] = shape
+        return found
+
     def _shape(self, dims: Iterable[str], layer: int) -> Shape:
         sizes = dict(self.sizes)
         if layer:
@@ -138,7 +152,7 @@ def network(
     the cell's constants and choices. Raises SpecError for a mistake in the spec, or a projection
     that the cell cannot have, and ArgumentError for one in the arguments.
     """
-    loaded = _loaded(cell, settings)
+    loaded = with_settings(cell, settings)
     if clip is not None:
         loaded = loaded.with_reverse(clip=clip)
     given = {
@@ -150,13 +164,17 @@ def network(
     further = {name: checked_size(f"sizes: {name}", size) for name, size in (sizes or {}).items()}
     narrow, found = _projected(loaded.cell, given, further)
     made, masks = _zoned_out(narrow, zoneout)
+    rate = _rate("dropout", dropout)
     if num_layers > 1:
         _check_stackable(made)
+    elif rate:
+        text = "dropout is between layers, and this is one layer: nothing is dropped"
+        warnings.warn(text, UserWarning, stacklevel=4)
     return Network(
         loaded=LoadedCell(made, loaded.reverse),
         base=loaded.cell,
         bias=bool(bias),
-        dropout=_rate("dropout", dropout),
+        dropout=rate,
         bidirectional=bool(bidirectional),
         zoneout=masks,
         learn_initial_state=bool(learn_initial_state),
@@ -175,7 +193,10 @@ def network_and(
     return network(*arguments, **others), found
 
 
-def _loaded(cell: str | PathLike[str] | LoadedCell, settings: dict[str, Any]) -> LoadedCell:
+def with_settings(
+    cell: str | PathLike[str] | LoadedCell, settings: Mapping[str, Any]
+) -> LoadedCell:
+    """Return a cell with other constants and choices. Raises ArgumentError if it is loaded."""
     if not isinstance(cell, LoadedCell):
         return load(cell, **settings)
     if settings:
@@ -225,7 +246,7 @@ def _zoned_out(cell: Cell, zoneout: Rates) -> tuple[Cell, tuple[tuple[str, float
 
 
 def _rate(name: str, rate: object) -> float:
-    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0.0 <= rate <= 1.0:
+    if isinstance(rate, bool) or not isinstance(rate, Real) or not 0.0 <= float(rate) <= 1.0:
         raise ArgumentError(f"`{name}` must be a number from 0 to 1; got {rate!r}")
     return float(rate)
 

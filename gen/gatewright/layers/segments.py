@@ -19,7 +19,7 @@ import numpy as np
 
 from gatewright.runtime.kernels import Gradients, Kernels, Run
 from gatewright.runtime.parameters import Parameters
-from gatewright.runtime.validate import Array
+from gatewright.runtime.validate import ArgumentError, Array
 
 Arrays = dict[str, Array]
 
@@ -47,6 +47,19 @@ def segments(lengths: Sequence[int]) -> tuple[Segment, ...]:
         found.append(Segment(first, last, rows))
         first = last
     return tuple(found)
+
+
+def checked_lengths(given: Any, T: int, B: int) -> Array:
+    """Return the time steps of every row, [B]. Raises ArgumentError if they do not fit x."""
+    try:
+        counts = np.asarray(given)
+    except (TypeError, ValueError):  # lists of different lengths, say
+        counts = np.empty(0, object)
+    if counts.shape != (B,) or not (np.issubdtype(counts.dtype, np.integer) or not B):
+        raise ArgumentError(f"`lengths` must be {B} whole numbers, one for each row of x")
+    if B and (counts.min() < 1 or counts.max() > T):
+        raise ArgumentError(f"`lengths` must be from 1 to {T}, the time steps of x")
+    return counts.astype(np.int64)
 
 
 @dataclass(frozen=True)

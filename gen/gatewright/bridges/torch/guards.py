@@ -56,6 +56,15 @@ def refuse_batched(tensors: Sequence[Tensor]) -> None:
         raise NotImplementedError(f"the kernels on a GPU have no rule for torch.vmap: {OTHERWISE}")
 
 
+def refuse_memory() -> None:
+    """Raise NotImplementedError inside a transform, whose tensors nobody may keep."""
+    if not torch.compiler.is_compiling() and _functorch.peek_interpreter_stack() is not None:
+        raise NotImplementedError(
+            "a stateful layer cannot keep its states inside torch.vmap or torch.func: "
+            "pass them as `hx` to a layer that is not stateful"
+        )
+
+
 def wrong_precision(tensor: Tensor) -> str:
     """Return a sentence if kernels do not compute in a tensor's precision, else nothing."""
     if tensor.dtype in KERNEL_DTYPES:

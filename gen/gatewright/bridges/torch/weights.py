@@ -11,11 +11,13 @@ another cell, which PyTorch's numbers would turn into nonsense.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils import parametrize
 
 from gatewright.bridges.torch.guards import checked
 from gatewright.language.catalogue import known
@@ -35,10 +37,66 @@ COUNTERPARTS = {
 # A bias that PyTorch multiplies with the reset gate, as its `bias_hh` does, by gate.
 HIDDEN_BIASES = {"_n": "b_hn"}
 PROJECTION = "W_hr"
+# A parameter's name in PyTorch.
+THEIRS = re.compile(r"(weight|bias)_(ih|hh|hr)_l\d+(_reverse)?")
 
 
 def load(layer: RecurrentLayer, state_dict: Mapping[str, Tensor]) -> None:
     """Copy PyTorch's parameters into a layer. Raises ArgumentError for what does not fit."""
+    found = _translated(layer, state_dict)
+    places = {name: _place(layer, name) for name in found}
+    with torch.no_grad():
+        for name, value in found.items():
+            held, key = places[name]
+            if parametrize.is_parametrized(held, key):
+                setattr(held, key, value)
+            else:
+                held[key].copy_(value)
+
+
+def translate(
+    layer: RecurrentLayer,
+    state_dict: dict[str, Any],
+    prefix: str,
+    metadata: Any,
+    strict: bool,
+    missing: list[str],
+    unexpected: list[str],
+    errors: list[str],
+) -> None:
+    """Put our parameters in the place of PyTorch's, before a module takes a state_dict.
+
+    What `nn.Module.register_load_state_dict_pre_hook` calls; what does not fit is an error there.
+    """
+    beginning = len(prefix)
+    given = {
+        key[beginning:]: value
+        for key, value in state_dict.items()
+        if key.startswith(prefix) and THEIRS.fullmatch(key[beginning:])
+    }
+    if not given:
+        return
+    try:
+        found = _translated(layer, given)
+    except ArgumentError as error:
+        errors.append(f"{prefix.rstrip('.') or 'the layer'}: {error}")
+        return
+    for key in given:
+        del state_dict[f"{prefix}{key}"]
+    state_dict.update({f"{prefix}{name}": value for name, value in found.items()})
+
+
+def _place(layer: RecurrentLayer, name: str) -> tuple[Any, str]:
+    """Return the dict that holds a parameter, and its key. Raises ArgumentError if none does."""
+    group, key = name.split(".")
+    held = layer.get_submodule(group)
+    if key not in held._parameters and not parametrize.is_parametrized(held, key):
+        raise ArgumentError(f"`{name}` is computed from other parameters: it cannot be loaded")
+    return held, key
+
+
+def _translated(layer: RecurrentLayer, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return PyTorch's parameters by our names, as new tensors. Raises ArgumentError."""
     gates = _gates(layer)
     expected = save(layer)
     missing = sorted(expected.keys() - state_dict.keys())
@@ -50,13 +108,15 @@ def load(layer: RecurrentLayer, state_dict: Mapping[str, Tensor]) -> None:
         given = state_dict[name]
         like = given if isinstance(given, Tensor) else tensor
         checked(name, given, tuple(tensor.shape), like)
-    with torch.no_grad():
-        for group, parameters in layer.named_cell_parameters():
-            stacked = {key: state_dict[f"{key}_{group}"] for key in _keys(layer.bias)}
-            for name, value in _split(stacked, gates).items():
-                parameters[name].copy_(value)
-            if PROJECTION in parameters:
-                parameters[PROJECTION].copy_(state_dict[f"weight_hr_{group}"])
+    found: dict[str, Tensor] = {}
+    for group in layer.network.groups:
+        stacked = {key: state_dict[f"{key}_{group}"].detach() for key in _keys(layer.bias)}
+        ours = _split(stacked, gates)
+        if PROJECTION in layer.network.learned(group):
+            ours[PROJECTION] = state_dict[f"weight_hr_{group}"].detach()
+        # Copies: part of a stacked tensor would keep, and store, all of it.
+        found |= {f"{group}.{name}": value.clone() for name, value in ours.items()}
+    return found
 
 
 def save(layer: RecurrentLayer) -> dict[str, Tensor]:
