@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import pytest
@@ -32,10 +33,14 @@ def called(layer: Any, every: bool = False) -> Callable[..., tuple[Any, ...]]:
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("every_state", [False, True])
 @pytest.mark.parametrize(
-    ("kind", "inputs"),
-    [("sequence", True), ("kept", True), ("backward", True), ("backward", False)],
+    ("kind", "wanted"),
+    [
+        ("sequence", ()),
+        ("kept", ()),
+        *(("backward", wanted) for wanted in product((True, False), repeat=2)),
+    ],
 )
-def test_opcheck_passes(cell: str, every_state: bool, kind: str, inputs: bool) -> None:
+def test_opcheck_passes(cell: str, every_state: bool, kind: str, wanted: Any) -> None:
     layer, _ = pair(cell)
     known = operators(layer.loaded.with_reverse(every_state=every_state))
     tensors = given(layer)
@@ -44,7 +49,7 @@ def test_opcheck_passes(cell: str, every_state: bool, kind: str, inputs: bool) -
         found = known.kept(0, *arguments)
         cotangents = [torch.randn_like(each) for each in found[: known.contract.results]]
         seen = [found[0], *found[known.contract.final : known.contract.results]]
-        arguments = [inputs, *cotangents, *arguments, *seen, *found[known.contract.results :]]
+        arguments = [*wanted, *cotangents, *arguments, *seen, *found[known.contract.results :]]
     results = torch.library.opcheck(getattr(known, kind).overload, (0, *arguments))
     assert set(results.values()) == {"SUCCESS"}
 
@@ -272,15 +277,15 @@ def wrong_calls() -> list[tuple[str, str, Callable[[list[Any]], None]]]:
         ("`U_i` must have shape", resized(8, 7, 6)),
         ("must have dtype float64", single),
     ]
-    # Of the reverse: threads, whether inputs have gradients, three cotangents, those of the
-    # forward, y, and what was kept.
+    # Of the reverse: threads, whether inputs and states have gradients, three cotangents, those of
+    # the forward, y, and what was kept.
     reverse = [
-        ("cotangent 0 must have shape", resized(2, 5, 2, 6)),
-        ("cotangent 2 must have shape", resized(4, 1, 6)),
-        ("`h` must have shape", resized(5, 5, 300, 4)),
-        ("kept array 0 must have shape", resized(20, 4, 3, 6)),
-        ("kept array 1 must have shape", resized(21, 5, 3, 6)),
-        ("kept array 2 must have shape", resized(22, 5, 2, 6)),
+        ("cotangent 0 must have shape", resized(3, 5, 2, 6)),
+        ("cotangent 2 must have shape", resized(5, 1, 6)),
+        ("`h` must have shape", resized(6, 5, 300, 4)),
+        ("kept array 0 must have shape", resized(21, 4, 3, 6)),
+        ("kept array 1 must have shape", resized(22, 5, 3, 6)),
+        ("kept array 2 must have shape", resized(23, 5, 2, 6)),
     ]
     found = [(kind, *each) for kind in ("sequence", "kept") for each in forward]
     return found + [("backward", *each) for each in reverse]
@@ -299,7 +304,7 @@ def test_operators_refuse_what_does_not_fit(
     if kind == "backward":
         found = known.kept(*arguments)
         cotangents = [torch.randn_like(each) for each in found[: known.contract.results]]
-        arguments[1:1] = [True, *cotangents]
+        arguments[1:1] = [True, True, *cotangents]
         arguments += [found[0], *found[known.contract.results :]]
     operator = getattr(known, kind)
     expected = operator(*arguments)

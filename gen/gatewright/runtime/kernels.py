@@ -302,11 +302,14 @@ class Kernels:
         final = {n: array[sizes["T"]].copy() for n, array in states.items()}
         return Run(y, final, states, values if keep else None, sizes, parameters)
 
-    def gradients(self, values: Mapping[str, Any], inputs: bool = True) -> Gradients:
+    def gradients(
+        self, values: Mapping[str, Any], inputs: bool = True, states: bool = True
+    ) -> Gradients:
         """Return the gradients among the arrays that the reverse leaves behind."""
         layout, download = self.layout, self.memory.download
         # After the last step of the reverse, every cotangent of a state is in its first slab.
-        state = {name: download(values[f"d_{name}"])[0].copy() for name in layout.states}
+        started = layout.states if states else ()
+        state = {name: download(values[f"d_{name}"])[0].copy() for name in started}
         parameters = {}
         for name, dims in layout.parameters.items():
             gradient = download(values[f"d_{name}"])

@@ -32,7 +32,8 @@ REMEMBERED = 1024
 class Reversed(NamedTuple):
     """What the reverse is given, tensors or shapes: cotangents of results, and the forward's own.
 
-    `seen` are the output and the states of every step; a cotangent may be None.
+    `seen` are the output and the states of every step, of states the initial one may stand before
+    them; a cotangent may be None.
     """
 
     cotangents: tuple[Any, ...]
@@ -120,8 +121,11 @@ class Contract:
         y, *states = every.values()
         final = [(sizes["B"], *(sizes[d] for d in dims)) for dims in self.layout.states.values()]
         wanted = [y, *final, *states, y, *states, *(lasting[name] for name in self.kept)]
-        for k, (found, shape) in enumerate(zip((*cotangents, *seen, *kept), wanted, strict=True)):
-            if found is not None and tuple(found) != shape:
+        wholes = [None] * self.results + [lasting[name] for name in self.seen]
+        wholes += [None] * len(self.kept)
+        all_found = enumerate(zip((*cotangents, *seen, *kept), wanted, wholes, strict=True))
+        for k, (found, shape, whole) in all_found:
+            if found is not None and tuple(found) not in (shape, whole):
                 what = f"cotangent {k}" if k < self.results else f"kept array {k - self.results}"
                 raise ArgumentError(f"{what} must have shape {list(shape)}; got {list(found)}")
         return sizes
@@ -164,12 +168,16 @@ class Contract:
         y, *states = parts
         return (y, *final, *states, *(new(lasting[each]) for each in self.kept))
 
-    def traced_reverse(self, tensors: Sequence[Any], inputs: bool) -> Tensors:
+    def traced_reverse(self, inputs: bool, states: bool, tensors: Sequence[Any]) -> Tensors:
         """Return empty tensors with the shapes of the reverse's results."""
-        given = self.split(tensors).given
-        count = 0 if inputs else len(self.layout.inputs)
-        unwanted = (each.new_empty(0) for each in given[:count])
-        return (*unwanted, *(each.new_empty(each.shape) for each in given[count:]))
+        pairs = zip(self.split(tensors).given, self.wanted(inputs, states), strict=True)
+        return tuple(each.new_empty(each.shape if wanted else 0) for each, wanted in pairs)
+
+    def wanted(self, inputs: bool, states: bool) -> tuple[bool, ...]:
+        """Tell of everything given whether somebody wants its gradient."""
+        counts = (len(self.layout.inputs), len(self.layout.states), len(self.layout.parameters))
+        flags = zip((inputs, states, True), counts, strict=True)
+        return tuple(flag for flag, count in flags for _ in range(count))
 
     def _lasting(self, sizes: Sizes) -> dict[str, tuple[int, ...]]:
         return storage(self.layout, FORWARD, sizes, True, 1).lasting

@@ -9,8 +9,7 @@ Why one object for both ways: how outputs go back is known where the inputs came
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,8 +23,7 @@ from gatewright.layers.segments import checked_lengths
 from gatewright.runtime.validate import ArgumentError, checked_dict
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(NamedTuple):
     """Inputs [T, B, dim], or packed rows [rows, dim] with their form `packing`.
 
     `padded` is the number of time steps that packed outputs are padded to again; None leaves them

@@ -24,6 +24,7 @@ from gatewright.bridges.torch import weights
 from gatewright.bridges.torch.backend import Backend
 from gatewright.bridges.torch.guards import as_layer, checked_states, refuse_memory
 from gatewright.bridges.torch.inputs import Rows, rows_of
+from gatewright.bridges.torch.kernel import KernelSequence
 from gatewright.bridges.torch.sequences import Tensors
 from gatewright.layers.network import Network, network_and
 from gatewright.loaded import LoadedCell
@@ -208,6 +209,9 @@ class RecurrentLayer(nn.Module):
                 if described.dropout and k + 1 < described.num_layers:
                     x = nn.functional.dropout(x, described.dropout, self.training)
             found = tuple(torch.stack(each) for each in zip(*states, strict=True))
+        if len(finals) == 1 and isinstance(sequence, KernelSequence):
+            # Memory of their own, which plain operations may share with what autograd has kept.
+            return x, tuple([each.unsqueeze(0) for each in finals[0]]), found
         return x, tuple(torch.stack(each) for each in zip(*finals, strict=True)), found
 
     def _every(self, y: Tensor, more: Tensors) -> Tensors:
@@ -224,7 +228,7 @@ class RecurrentLayer(nn.Module):
 
     @staticmethod
     def _full_precision(x: Tensor) -> AbstractContextManager[Any]:
-        kind = x.device.type
+        kind = "cpu" if x.is_cpu else x.device.type
         if kind == "meta" or not torch.is_autocast_enabled(kind):
             return nullcontext()
         return torch.autocast(kind, enabled=False)
@@ -297,8 +301,9 @@ class RecurrentLayer(nn.Module):
         return first
 
     def _held(self, name: str) -> nn.ParameterDict:
-        found: nn.ParameterDict = getattr(self, name)
-        return found
+        # A module's own `__getattr__` asks everywhere else first.
+        found: Any = self._modules[name]
+        return found  # type: ignore[no-any-return]
 
     def _hidden(self, states: Tensors) -> Hidden:
         """Return states as a caller gets them."""

@@ -4,12 +4,12 @@ Every generated file gets three operators in the namespace `gatewright`, named b
 
     <cell>_<digest>           (threads, *given) -> results
     <cell>_<digest>_kept      (threads, *given) -> (*results, *kept)
-    <cell>_<digest>_backward  (threads, inputs, *cotangents, *given, *seen, *kept)
+    <cell>_<digest>_backward  (threads, inputs, states, *cotangents, *given, *seen, *kept)
                               -> gradients of `given`
 
 Results are the output, the final states, and the states of every step where the reverse takes their
-cotangents; `seen` are those of the results that have a time axis. Where `inputs` is false, nobody
-wants the gradients of inputs: they are empty.
+cotangents; `seen` are those of the results that have a time axis. Where `inputs` or `states` is
+false, nobody wants the gradients of inputs or initial states: they are empty.
 
 Tensors are views of the kernels' arrays and the other way round: nothing contiguous is copied.
 
@@ -20,18 +20,25 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from operator import is_
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gatewright.bridges.torch.batching import map_rows, map_slices
-from gatewright.bridges.torch.contract import Contract, Tensors
+from gatewright.bridges.torch.contract import Contract, Sizes, Tensors
 from gatewright.bridges.torch.eager import EagerSequence
-from gatewright.bridges.torch.registration import Derivative, Operator, Rules
+from gatewright.bridges.torch.registration import (
+    Derivative,
+    Direct,
+    Operator,
+    Rules,
+    alone,
+)
 from gatewright.bridges.torch.second_order import second_order
 from gatewright.loaded import LoadedCell
 from gatewright.runtime.kernels import Gradients, Kernels
@@ -85,70 +92,98 @@ class Operators:
             lambda threads, *given: contract.traced(given, keep=False),
             map_rows(contract, lambda *given: self.sequence(*given)),
             Derivative(self._save, self._gradient, self.kept),
+            Direct(self._run_directly, self._reverse_directly),
         )
         self.sequence = Operator(self.name, _schema(given, contract.results), sequence)
         backward = Rules(
             self._backward,
-            lambda threads, inputs, *all: contract.traced_reverse(all, inputs),
+            lambda threads, inputs, states, *all: contract.traced_reverse(inputs, states, all),
             map_slices(lambda *all: self.backward(*all)),
             second_order(contract, EagerSequence(self._loaded)),
         )
-        takes = ["bool inputs", *cotangents, *given, *seen, *kept]
+        takes = ["bool inputs", "bool states", *cotangents, *given, *seen, *kept]
         self.backward = Operator(f"{self.name}_backward", _schema(takes, len(given)), backward)
 
-    def _run(self, threads: int, given: Tensors, keep: bool) -> tuple[dict[str, Any], int]:
-        """Run what is given forward; return what lasts, and T."""
+    def _run(self, threads: int, given: Tensors, keep: bool) -> tuple[dict[str, Any], _Known]:
+        """Run what is given forward; return what lasts, by name, and what it was run with."""
         contract = self.contract
         sizes = contract.fitted(tuple([each.shape for each in given]))
         kernels = self._kernels(_precision(given), threads)
         inputs, initial, arrays = contract.groups(_arrays(given, kernels))
         parameters = kernels.routines.parameters(arrays, sizes)
         values = kernels.routines.forward(parameters, sizes, inputs, initial, keep)
-        return values, sizes["T"]
+        return values, _Known(kernels, sizes, given[len(given) - len(arrays) :], arrays)
 
     def _keep(self, threads: int, *given: Tensor) -> Tensors:
-        values, T = self._run(threads, given, True)
-        # Views of whole arrays: the reverse finds the initial state before a sequence again.
-        y, *states = (
-            torch.from_numpy(values[name])[slab : slab + T]
-            for name, slab in self.contract.seen.items()
-        )
-        kept = (torch.from_numpy(values[name]) for name in self.contract.kept)
-        return (y, *self._final(values, T), *states, *kept)
+        values, known = self._run(threads, given, True)
+        results, _, kept = self._kept(values, known.sizes["T"])
+        return (*results, *kept)
+
+    def _kept(self, values: Mapping[str, Any], T: int) -> tuple[Tensors, Tensors, Tensors]:
+        """Return what a caller sees, the whole arrays of which that is a part, and others kept.
+
+        What a caller sees are views: the reverse finds the initial state before a sequence again.
+        """
+        contract = self.contract
+        wholes = tuple([torch.from_numpy(values[name]) for name in contract.seen])
+        first = contract.seen.values()
+        y, *states = (each[slab : slab + T] for each, slab in zip(wholes, first, strict=True))
+        kept = tuple([torch.from_numpy(values[name]) for name in contract.kept])
+        return (y, *self._final(values, T), *states), wholes, kept
 
     def _infer(self, threads: int, *given: Tensor) -> Tensors:
-        values, T = self._run(threads, given, False)
+        values, known = self._run(threads, given, False)
+        T = known.sizes["T"]
         y, *states = (
             torch.from_numpy(values[name][slab : slab + T])
             for name, slab in self.contract.seen.items()
         )
         return (y, *self._final(values, T), *states)
 
-    def _final(self, values: Any, T: int) -> Iterator[Tensor]:
+    def _final(self, values: Mapping[str, Any], T: int) -> Iterator[Tensor]:
         return (torch.from_numpy(values[name][T].copy()) for name in self.contract.states)
 
-    def _backward(self, threads: int, inputs: bool, *tensors: Tensor | None) -> Tensors:
-        contract = self.contract
+    def _backward(
+        self, threads: int, inputs: bool, states: bool, *tensors: Tensor | None
+    ) -> Tensors:
+        return self._reverse((threads, inputs, states), tensors, None)
+
+    def _reverse(
+        self,
+        asked: tuple[int, bool, bool],
+        tensors: Sequence[Tensor | None],
+        known: _Known | None,
+    ) -> Tensors:
+        """Run back; `known` is what the forward was run with, if that is known."""
+        contract, (threads, inputs, states) = self.contract, asked
         sizes = contract.fitted_reverse(tuple([t if t is None else t.shape for t in tensors]))
         cotangents, given, seen, kept = contract.split(tensors)
         kernels = self._kernels(_precision(given), threads)
-        taken = {name: given[k] for name, k in self._read.items()}
+        parameters = None if known is None else known.arrays_of(given, kernels, sizes)
+        read = self._read if parameters is None else self._read_inputs
+        taken = {name: given[k] for name, k in read.items()}
         taken.update(zip(contract.kept, kept, strict=True))
         for name, each in zip(contract.seen, seen, strict=True):
             start = contract.states.get(name)
-            taken[name] = each if start is None else _whole(each, given[start])
+            if start is not None and each.shape[0] == sizes["T"]:
+                each = _whole(each, given[start])
+            taken[name] = each
         for name, (k, like) in contract.cotangents.items():
-            ct = cotangents[k]
-            taken[name] = torch.zeros_like(seen[like]) if ct is None else ct
+            ct, rows = cotangents[k], (sizes["T"], *seen[like].shape[1:])
+            taken[name] = seen[like].new_zeros(rows) if ct is None else ct
         arrays = dict(zip(taken, _arrays(taken.values(), kernels), strict=True))
-        parameters = {n: arrays.pop(n) for n in self._read if n in contract.layout.parameters}
+        if parameters is None:
+            parameters = {n: arrays.pop(n) for n in read if n in contract.layout.parameters}
         cts = {name: arrays.pop(name) for name in contract.cotangents}
         ends = zip(contract.states, cotangents[1:], strict=False)
         final = {n: _arrays((each,), kernels)[0] for n, each in ends if each is not None}
-        known = kernels.routines.parameters(parameters, sizes)
-        found = kernels.routines.backward(known, sizes, arrays, cts, final, inputs=inputs)
-        unwanted = () if inputs else (given[0].new_empty(0) for _ in contract.layout.inputs)
-        return (*unwanted, *_tensors(kernels.gradients(found, inputs)))
+        packed = kernels.routines.parameters(parameters, sizes)
+        found = kernels.routines.backward(packed, sizes, arrays, cts, final, inputs=inputs)
+        results = map(torch.from_numpy, _in_order(kernels.gradients(found, inputs, states)))
+        if inputs and states:
+            return tuple(results)
+        wanted = contract.wanted(inputs, states)
+        return tuple(next(results) if each else given[0].new_empty(0) for each in wanted)
 
     @cached_property
     def _read(self) -> dict[str, int]:
@@ -158,23 +193,63 @@ class Operators:
         given = enumerate(self.contract.dims)
         return {n: k for k, n in given if n in read and n not in layout.states}
 
+    @cached_property
+    def _read_inputs(self) -> dict[str, int]:
+        """The inputs among them."""
+        return {n: k for n, k in self._read.items() if n in self.contract.layout.inputs}
+
+    def _run_directly(self, ctx: Any, threads: int, *given: Tensor) -> Tensors:
+        values, ctx.known = self._run(threads, given, True)
+        results, wholes, kept = self._kept(values, ctx.known.sizes["T"])
+        self._remember(ctx, threads, given, (*wholes, *kept))
+        return results
+
+    def _reverse_directly(self, ctx: Any, *cts: Tensor | None) -> tuple[Tensor | None, ...]:
+        tensors = (*cts, *ctx.saved_tensors)
+        if torch.is_grad_enabled() or not alone(tensors):
+            return self._wanted(ctx, self.backward(*ctx.asked, *tensors))
+        return self._wanted(ctx, self._reverse(ctx.asked, tensors, ctx.known))
+
     def _save(self, ctx: Any, inputs: tuple[Any, ...], output: Tensors) -> None:
         contract = self.contract
         kept, states = output[contract.results :], output[contract.final : contract.results]
-        ctx.threads = inputs[0]
-        first = 1 + len(contract.layout.inputs)
-        ctx.inputs = any(each.requires_grad for each in inputs[1:first])
-        ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*inputs[1:], output[0], *states, *kept)
+        self._remember(ctx, inputs[0], inputs[1:], (output[0], *states, *kept))
 
     def _gradient(self, ctx: Any, *cts: Tensor | None) -> tuple[Tensor | None, ...]:
-        contract = self.contract
-        wanted = cts[: contract.results]
-        found = self.backward(ctx.threads, ctx.inputs, *wanted, *ctx.saved_tensors)
-        if ctx.inputs:
-            return (None, *found)
-        count = len(contract.layout.inputs)
-        return (None, *(None,) * count, *found[count:])
+        wanted = cts[: self.contract.results]
+        return self._wanted(ctx, self.backward(*ctx.asked, *wanted, *ctx.saved_tensors))
+
+    def _remember(self, ctx: Any, threads: int, given: Tensors, kept: Tensors) -> None:
+        """Keep what the reverse is given beside cotangents."""
+        first = len(self.contract.layout.inputs)
+        last = first + len(self.contract.states)
+        inputs, states = (
+            any(each.requires_grad for each in group)
+            for group in (given[:first], given[first:last])
+        )
+        ctx.asked = threads, inputs, states
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*given, *kept)
+
+    def _wanted(self, ctx: Any, found: Tensors) -> tuple[Tensor | None, ...]:
+        """Return a gradient or None for the number of threads and for all that was given."""
+        flags = self.contract.wanted(*ctx.asked[1:])
+        return (None, *(each if flag else None for each, flag in zip(found, flags, strict=True)))
+
+
+class _Known(NamedTuple):
+    """What a sequence was run with: its parameters as tensors and, by name, as arrays."""
+
+    kernels: Kernels
+    sizes: Sizes
+    tensors: Tensors
+    arrays: dict[str, Array]
+
+    def arrays_of(self, given: Tensors, kernels: Kernels, sizes: Sizes) -> dict[str, Array] | None:
+        """Return the arrays if they are those of what is given now, for these kernels and sizes."""
+        parameters = given[len(given) - len(self.tensors) :]
+        alike = kernels is self.kernels and sizes == self.sizes
+        return self.arrays if alike and all(map(is_, parameters, self.tensors)) else None
 
 
 def _schema(takes: list[str], results: int) -> str:
@@ -216,7 +291,7 @@ def _whole(y: Tensor, initial: Tensor) -> Tensor:
     return torch.cat((initial[None], y))
 
 
-def _tensors(found: Gradients) -> Tensors:
+def _in_order(found: Gradients) -> tuple[Array, ...]:
+    """Return gradients in the order in which things are given."""
     x = found.x if isinstance(found.x, dict) else {} if found.x is None else {"": found.x}
-    arrays = (*x.values(), *found.state.values(), *found.parameters.values())
-    return tuple(map(torch.from_numpy, arrays))
+    return (*x.values(), *found.state.values(), *found.parameters.values())

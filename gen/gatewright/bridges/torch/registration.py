@@ -2,7 +2,8 @@
 
 PyTorch's dispatcher chooses: on the CPU an operator computes, under autograd it saves what its
 gradient reads, while traced it says what it would return, under `vmap` it is batched. Where nobody
-traces or transforms, the choice is autograd and then the CPU, and a call goes there by itself.
+traces or transforms, the choice is autograd and then the CPU, and a call goes there by itself, by a
+rule of its own if there is one (`Direct`).
 
 Why not `torch.library.custom_op`, which registers the same: for every call it looks at all
 arguments of the schema several times, which takes longer than a small sequence.
@@ -45,6 +46,18 @@ class Derivative:
 
 
 @dataclass(frozen=True)
+class Direct:
+    """How an operator runs and is differentiated where nobody traces or transforms it.
+
+    `run(ctx, *arguments)` returns the results and keeps what `gradient(ctx, *cotangents)` reads,
+    which returns a gradient or None for every argument, and may be called where somebody does.
+    """
+
+    run: Callable[..., Tensors]
+    gradient: Callable[..., tuple[Tensor | None, ...]]
+
+
+@dataclass(frozen=True)
 class Rules:
     """What an operator does: `compute` on the CPU, `trace` without numbers, `batch` under vmap."""
 
@@ -52,6 +65,7 @@ class Rules:
     trace: Callable[..., Tensors]
     batch: Callable[..., Any]
     derivative: Derivative | None = None
+    direct: Direct | None = None
 
 
 class Operator:
@@ -60,20 +74,22 @@ class Operator:
     def __init__(self, name: str, schema: str, rules: Rules) -> None:
         _library.define(f"{name}{schema}", tags=(torch.Tag.pt2_compliant_tag,))
         self.overload: Any = getattr(getattr(torch.ops, NAMESPACE), name).default
-        self._compute = _untraced(rules.compute)
-        _library.impl(name, self._compute, "CPU")
+        self.compute: Callable[..., Tensors] = _untraced(rules.compute)
+        _library.impl(name, self.compute, "CPU")
         qualified = f"{NAMESPACE}::{name}"
         torch.library.register_fake(qualified, rules.trace, lib=_library)
         torch.library.register_vmap(qualified, rules.batch, lib=_library)
-        self._direct: Callable[..., Tensors] = rules.compute
+        self._direct: Callable[..., Tensors] = self.compute
         if rules.derivative is not None:
             rule = _differentiated(name, self, rules.derivative)
             _library.impl(name, rule, "Autograd", with_keyset=True)
             self._direct = lambda *arguments: rule(None, *arguments)
+        if rules.direct is not None:
+            self._direct = _directly(name, self.compute, rules.direct)
 
     def __call__(self, *arguments: Any) -> Tensors:
         """Run the operator."""
-        if _alone() and _ordinary(arguments):
+        if alone(arguments):
             return self._direct(*arguments)
         found: Tensors = self.overload(*arguments)
         return found
@@ -81,18 +97,23 @@ class Operator:
     def below(self, keys: Any, arguments: Sequence[Any]) -> Tensors:
         """Run the operator where autograd has had its turn; without `keys`, on the CPU."""
         if keys is None:
-            return self._compute(*arguments)
+            return self.compute(*arguments)
         rest = keys & _core._after_autograd_keyset
         with _core._AutoDispatchBelowAutograd():
             # Where the CPU comes next, asking the dispatcher again would lead there.
             if rest.highestPriorityTypeId() == _CPU:
-                return self._compute(*arguments)
+                return self.compute(*arguments)
             found: Tensors = self.overload.redispatch(rest, *arguments)
             return found
 
 
-def _alone() -> bool:
-    """Tell whether nobody traces or transforms what is run: no compiler, no mode of PyTorch's."""
+def alone(arguments: Sequence[Any]) -> bool:
+    """Tell whether nobody traces or transforms what is run, and all tensors have numbers here."""
+    return _unwatched() and _ordinary(arguments)
+
+
+def _unwatched() -> bool:
+    """Tell whether there is no compiler at work, and no mode of PyTorch's."""
     return not (
         torch.compiler.is_compiling()
         or _core._len_torch_dispatch_stack()
@@ -117,16 +138,15 @@ def _ordinary(arguments: Sequence[Any]) -> bool:
     return True
 
 
-def _untraced(compute: Callable[..., Tensors]) -> Callable[..., Tensors]:
+def _untraced(compute: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that what compiles a model does not trace, should it see it run."""
 
-    def run(*arguments: Any) -> Tensors:
+    def run(*arguments: Any) -> Any:
         if not eval_frame.get_eval_frame_callback():
             return compute(*arguments)
         # Only now, as it takes long to import what compiles models.
         disable: Any = torch.compiler.disable
-        found: Tensors = disable(compute)(*arguments)
-        return found
+        return disable(compute)(*arguments)
 
     return run
 
@@ -149,14 +169,30 @@ def _differentiated(
 
     methods = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
     made: Any = type(f"{NAMESPACE}_{name}", (torch.autograd.Function,), methods)
-    # Beyond this, `Function.apply` looks at every argument for what transforms have left behind.
-    untransformed: Any = super(torch.autograd.Function, made).apply
 
     def rule(keys: Any, *arguments: Any) -> Tensors:
         if torch.is_grad_enabled() and _core._any_requires_grad(*arguments):
-            apply = untransformed if keys is None else made.apply
-            found: Tensors = apply(keys, *arguments)
+            found: Tensors = made.apply(keys, *arguments)
             return found
         return operator.below(keys, arguments)
 
     return rule
+
+
+def _directly(name: str, compute: Callable[..., Tensors], direct: Direct) -> Callable[..., Tensors]:
+    """Return what runs an operator where nobody traces or transforms it."""
+    methods = {
+        "forward": staticmethod(_untraced(direct.run)),
+        "backward": staticmethod(_untraced(direct.gradient)),
+    }
+    made: Any = type(f"{NAMESPACE}_{name}_direct", (torch.autograd.Function,), methods)
+    # Beyond this, `Function.apply` looks at every argument for what transforms have left behind.
+    apply: Any = super(torch.autograd.Function, made).apply
+
+    def run(*arguments: Any) -> Tensors:
+        if torch.is_grad_enabled() and _core._any_requires_grad(*arguments):
+            found: Tensors = apply(*arguments)
+            return found
+        return compute(*arguments)
+
+    return run
