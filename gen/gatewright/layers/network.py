@@ -164,17 +164,13 @@ def network(
     further = {name: checked_size(f"sizes: {name}", size) for name, size in (sizes or {}).items()}
     narrow, found = _projected(loaded.cell, given, further)
     made, masks = _zoned_out(narrow, zoneout)
-    rate = _rate("dropout", dropout)
     if num_layers > 1:
         _check_stackable(made)
-    elif rate:
-        text = "dropout is between layers, and this is one layer: nothing is dropped"
-        warnings.warn(text, UserWarning, stacklevel=4)
     return Network(
         loaded=LoadedCell(made, loaded.reverse),
         base=loaded.cell,
         bias=bool(bias),
-        dropout=rate,
+        dropout=_between(num_layers, _rate("dropout", dropout)),
         bidirectional=bool(bidirectional),
         zoneout=masks,
         learn_initial_state=bool(learn_initial_state),
@@ -249,6 +245,15 @@ def _rate(name: str, rate: object) -> float:
     if isinstance(rate, bool) or not isinstance(rate, Real) or not 0.0 <= float(rate) <= 1.0:
         raise ArgumentError(f"`{name}` must be a number from 0 to 1; got {rate!r}")
     return float(rate)
+
+
+def _between(num_layers: int, rate: float) -> float:
+    """Return the rate of dropout, after a warning if there is nothing that it could drop."""
+    if rate and num_layers == 1:
+        text = "dropout is between layers, and this is one layer: nothing is dropped"
+        # Of the caller of `gatewright.layer`.
+        warnings.warn(text, UserWarning, stacklevel=5)
+    return rate
 
 
 def _check_stackable(cell: Cell) -> None:
