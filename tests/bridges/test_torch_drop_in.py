@@ -211,8 +211,16 @@ def test_what_the_gradient_reads_may_not_be_changed_before_it(what: str) -> None
         changed(what, pair("lstm")[0])
 
 
-def test_final_states_may_be_changed() -> None:
-    changed("final", pair("lstm")[0])
+def test_final_states_may_be_changed_and_outputs_not_even_by_autograd() -> None:
+    layer, _ = pair("lstm")
+    changed("final", layer)
+    # As an `nn.LSTM` in single precision, which says so in `backward`.
+    y = layer(draw(5, 3, 4))[0]
+    with pytest.raises(RuntimeError, match="replace the inplace operation by an out-of-place one"):
+        y += 1.0
+    with torch.no_grad():
+        y = layer(draw(5, 3, 4))[0]
+        y += 1.0
 
 
 def test_outputs_changed_in_place_before_the_loss_have_right_gradients() -> None:
