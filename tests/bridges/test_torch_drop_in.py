@@ -173,6 +173,10 @@ def test_a_weight_that_is_computed_before_each_call_is_computed_anew(change: Any
         assert distance([y], [plain(x)[0]]) < TOLERANCE
         (found,) = torch.autograd.grad(y.sum(), source)
         assert found.any()
+    with torch.no_grad():
+        source.add_(draw(6, 6))
+    saved = layer.torch_state_dict()["weight_hh_l0"][6:12]
+    assert distance([saved], [computed()]) < TOLERANCE
     with pytest.raises(ArgumentError, match=r"`l0\.U_f` is computed from other parameters"):
         layer.load_torch_state_dict(torch.nn.LSTM(4, 6).state_dict())
 
@@ -181,7 +185,9 @@ def test_weights_of_pytorch_reach_a_parametrized_weight() -> None:
     ours, theirs = both("lstm")
     parametrizations.weight_norm(ours.l0, "U_f")
     assert distance(flat(ours(x := draw(5, 3, 4))), flat(theirs(x))) < TOLERANCE
-    theirs.reset_parameters()
+    norms = ours.l0.parametrizations.U_f.original0.clone()
+    ours.reset_parameters()
+    assert distance([ours.l0.parametrizations.U_f.original0], [norms]) > 1e-3
     assert distance(flat(ours(x)), flat(theirs(x))) > 1e-3
     ours.load_torch_state_dict(theirs.state_dict())
     assert distance(flat(ours(x)), flat(theirs(x))) < TOLERANCE
@@ -320,6 +326,8 @@ def test_lengths_may_be_anything_that_counts_and_nothing_else() -> None:
     for lengths in ([True, True, True], [1.0, 2.0, 3.0], [[1], [2, 3], [4]], "abc", [[1, 2, 3]]):
         with pytest.raises(ArgumentError, match="`lengths` must be 3 whole numbers"):
             layer(x, lengths=lengths)
+    with pytest.raises(ArgumentError, match="x has no time steps"):
+        layer(x[:0], lengths=[0, 0, 0])
     y, (h, _) = layer(x[:, :0], lengths=[])
     assert (y.shape, h.shape) == ((5, 0, 6), (1, 0, 6))
 
