@@ -205,9 +205,11 @@ def codes(
             for steps in with_steps(text, module, device, products=mode.products).values():
                 for each in sizes:
                     shape = steps.plan(each.H, each.B).shape
-                    if shape and (code := steps.code(shape.sizes)) not in seen:
-                        seen.add(code)
-                        yield code, shape.threads
+                    for keep in (True, False) if shape else ():
+                        assert shape
+                        if (code := steps.code(shape.sizes, keep)) not in seen:
+                            seen.add(code)
+                            yield code, shape.threads
 
 
 def _reference(cell: LoadedCell, given: Problem) -> dict[str, Any]:
