@@ -50,12 +50,6 @@ def on_kernel_device(tensor: Tensor) -> bool:
     return tensor.device.type in KERNEL_DEVICES
 
 
-def refuse_batched(tensors: Sequence[Tensor]) -> None:
-    """Raise NotImplementedError inside `torch.vmap`, for kernels without a rule for it."""
-    if any(map(torch._C._functorch.is_batchedtensor, tensors)):
-        raise NotImplementedError(f"the kernels on a GPU have no rule for torch.vmap: {OTHERWISE}")
-
-
 def wrong_precision(tensor: Tensor) -> str:
     """Return a sentence if kernels do not compute in a tensor's precision, else nothing."""
     if tensor.dtype in KERNEL_DTYPES:

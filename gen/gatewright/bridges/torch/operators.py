@@ -1,13 +1,7 @@
 """Kernels -> operators of PyTorch: a whole sequence is one call, and so is its reverse.
 
-Every generated file gets three operators in the namespace `gatewright`, named by cell and digest:
-
-    <cell>_<digest>           (threads, *given) -> results
-    <cell>_<digest>_kept      (threads, *given) -> (*results, *kept)
-    <cell>_<digest>_backward  (threads, *cotangents, *given, *seen, *kept) -> gradients of `given`
-
-Results are the output, the final states, and the states of every step where the reverse takes their
-cotangents; `seen` are those of the results that have a time axis.
+Every generated file gets the three operators of `sequence_operators` in the namespace `gatewright`,
+named by cell and digest; their option is the number of threads.
 
 Tensors are views of the kernels' arrays and the other way round: nothing contiguous is copied.
 
@@ -26,11 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gatewright.bridges.torch.batching import map_rows, map_slices
 from gatewright.bridges.torch.contract import Contract, Tensors
 from gatewright.bridges.torch.eager import EagerSequence
-from gatewright.bridges.torch.registration import Derivative, Operator, Rules
-from gatewright.bridges.torch.second_order import second_order
+from gatewright.bridges.torch.sequence_operators import Computed, sequence_operators
 from gatewright.loaded import LoadedCell
 from gatewright.runtime.kernels import Gradients, Kernels
 from gatewright.runtime.storage import BACKWARD
@@ -65,34 +57,10 @@ class Operators:
         return self._compiled[key]
 
     def _define(self) -> None:
-        contract = self.contract
-        given = [f"Tensor a{k}" for k in range(len(contract.dims))]
-        cotangents = [f"Tensor? ct{k}" for k in range(contract.results)]
-        seen = [f"Tensor s{k}" for k in range(len(contract.seen))]
-        kept = [f"Tensor k{k}" for k in range(len(contract.kept))]
-
-        both = contract.results + len(kept)
-        forward = Rules(
-            self._keep,
-            lambda threads, *given: contract.traced(given, keep=True),
-            map_rows(contract, lambda *given: self.kept(*given)),
-        )
-        self.kept = Operator(f"{self.name}_kept", _schema(given, both), forward)
-        sequence = Rules(
-            self._infer,
-            lambda threads, *given: contract.traced(given, keep=False),
-            map_rows(contract, lambda *given: self.sequence(*given)),
-            Derivative(self._save, self._gradient, self.kept),
-        )
-        self.sequence = Operator(self.name, _schema(given, contract.results), sequence)
-        backward = Rules(
-            self._backward,
-            lambda threads, *all: tuple(a.new_empty(a.shape) for a in contract.split(all).given),
-            map_slices(lambda *all: self.backward(*all)),
-            second_order(contract, EagerSequence(self._loaded)),
-        )
-        takes = [*cotangents, *given, *seen, *kept]
-        self.backward = Operator(f"{self.name}_backward", _schema(takes, len(given)), backward)
+        computed = Computed(self._infer, self._keep, self._backward, "threads")
+        eager = EagerSequence(self._loaded)
+        made = sequence_operators(self.name, self.contract, computed, eager)
+        self.sequence, self.kept, self.backward = made.sequence, made.kept, made.backward
 
     def _run(self, threads: int, given: Tensors, keep: bool) -> tuple[dict[str, Any], int]:
         """Run what is given forward; return what lasts, and T."""
@@ -154,21 +122,6 @@ class Operators:
         read = {*self._kernels("float32", 0).routines.names[BACKWARD], *layout.matrices}
         given = enumerate(self.contract.dims)
         return {n: k for k, n in given if n in read and n not in layout.states}
-
-    def _save(self, ctx: Any, inputs: tuple[Any, ...], output: Tensors) -> None:
-        contract = self.contract
-        kept, states = output[contract.results :], output[contract.final : contract.results]
-        ctx.threads = inputs[0]
-        ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*inputs[1:], output[0], *states, *kept)
-
-    def _gradient(self, ctx: Any, *cts: Tensor | None) -> tuple[Tensor | None, ...]:
-        wanted = cts[: self.contract.results]
-        return (None, *self.backward(ctx.threads, *wanted, *ctx.saved_tensors))
-
-
-def _schema(takes: list[str], results: int) -> str:
-    return f"({', '.join(['int threads', *takes])}) -> ({', '.join(['Tensor'] * results)})"
 
 
 def _precision(given: Tensors) -> str:

@@ -1,8 +1,9 @@
 """A rule for each of PyTorch's ways to run an operator -> an operator of that name.
 
-PyTorch's dispatcher chooses: on the CPU an operator computes, under autograd it saves what its
-gradient reads, while traced it says what it would return, under `vmap` it is batched. Where nobody
-traces or transforms, the choice is autograd and then the CPU, and a call goes there by itself.
+PyTorch's dispatcher chooses: on the CPU or a GPU an operator computes, under autograd it saves what
+its gradient reads, while traced it says what it would return, under `vmap` it is batched. Where
+nobody traces or transforms, the choice is autograd and then the device, and a call goes there by
+itself.
 
 Why not `torch.library.custom_op`, which registers the same: for every call it looks at all
 arguments of the schema several times, which takes longer than a small sequence.
@@ -23,7 +24,6 @@ Tensors = tuple[Tensor, ...]
 NAMESPACE = "gatewright"
 # PyTorch has these without types.
 _core: Any = torch._C
-_CPU = _core.DispatchKey.CPU
 _Library: Any = torch.library.Library
 _library = _Library(NAMESPACE, "FRAGMENT")
 _is_batched: Any = _core._functorch.is_legacy_batchedtensor
@@ -45,12 +45,16 @@ class Derivative:
 
 @dataclass(frozen=True)
 class Rules:
-    """What an operator does: `compute` on the CPU, `trace` without numbers, `batch` under vmap."""
+    """What an operator does: `compute` in some places, `trace` without numbers, `batch` in vmap.
+
+    `places` are PyTorch's names of the devices, `CPU` or `CUDA`.
+    """
 
     compute: Callable[..., Tensors]
     trace: Callable[..., Tensors]
     batch: Callable[..., Any]
     derivative: Derivative | None = None
+    places: tuple[str, ...] = ("CPU",)
 
 
 class Operator:
@@ -60,7 +64,10 @@ class Operator:
         _library.define(f"{name}{schema}", tags=(torch.Tag.pt2_compliant_tag,))
         self.overload: Any = getattr(getattr(torch.ops, NAMESPACE), name).default
         self._compute = _untraced(rules.compute)
-        _library.impl(name, self._compute, "CPU")
+        for place in rules.places:
+            _library.impl(name, self._compute, place)
+        self._keys = [getattr(_core.DispatchKey, place) for place in rules.places]
+        self._ordinary = _on_cpu if rules.places == ("CPU",) else _on_device
         qualified = f"{NAMESPACE}::{name}"
         torch.library.register_fake(qualified, rules.trace, lib=_library)
         torch.library.register_vmap(qualified, rules.batch, lib=_library)
@@ -72,19 +79,19 @@ class Operator:
 
     def __call__(self, *arguments: Any) -> Tensors:
         """Run the operator."""
-        if _alone() and all(map(_ordinary, arguments)):
+        if _alone() and all(map(self._ordinary, arguments)):
             return self._direct(*arguments)
         found: Tensors = self.overload(*arguments)
         return found
 
     def below(self, keys: Any, arguments: Sequence[Any]) -> Tensors:
-        """Run the operator where autograd has had its turn; without `keys`, on the CPU."""
+        """Run the operator where autograd has had its turn; without `keys`, where it computes."""
         if keys is None:
             return self._compute(*arguments)
         rest = keys & _core._after_autograd_keyset
         with _core._AutoDispatchBelowAutograd():
-            # Where the CPU comes next, asking the dispatcher again would lead there.
-            if rest.highestPriorityTypeId() == _CPU:
+            # Where the device comes next, asking the dispatcher again would lead there.
+            if rest.highestPriorityTypeId() in self._keys:
                 return self._compute(*arguments)
             found: Tensors = self.overload.redispatch(rest, *arguments)
             return found
@@ -102,12 +109,20 @@ def _alone() -> bool:
     )
 
 
-def _ordinary(argument: Any) -> bool:
+def _on_cpu(argument: Any) -> bool:
     """Tell whether an argument has numbers on the CPU; a subclass may stand for anything."""
     kind = type(argument)
     if kind is Tensor or kind is nn.Parameter:
         # What `torch.autograd.grad(is_grads_batched=True)` stacks is of no transform's stack.
         return argument.is_cpu and not _is_batched(argument)
+    return kind is int or argument is None
+
+
+def _on_device(argument: Any) -> bool:
+    """Tell the same of an argument on a GPU, or on the CPU."""
+    kind = type(argument)
+    if kind is Tensor or kind is nn.Parameter:
+        return (argument.is_cuda or argument.is_cpu) and not _is_batched(argument)
     return kind is int or argument is None
 
 

@@ -11,9 +11,8 @@ this one. They meet before each product, so none is ahead by two.
 from __future__ import annotations
 
 import ast
-import copy
-from collections import Counter
-from collections.abc import Iterable
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from inspect import signature
@@ -62,97 +61,103 @@ class Unkept:
 
 @lru_cache(maxsize=64)
 def unkept(text: str, kernel: str, names: tuple[str, ...]) -> Unkept:
-    """Return the file where the kernel does not keep the arrays `names`."""
-    tree = parsed(text)
+    """Return the file where the kernel does not keep the arrays `names`.
+
+    The text is changed where it stands, and not written anew from its tree: machine code that was
+    brought along is found by a digest of the text, whatever version of Python looks for it.
+    """
     (function,) = (
-        node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == kernel
+        node
+        for node in parsed(text).body
+        if isinstance(node, ast.FunctionDef) and node.name == kernel
     )
-    dropped = _Dropped(set(names) - _read(function))
-    dropped.visit(function)
-    uses = _uses(function)
-    exchanged = tuple(name for name in names if uses[name])
-    turned = _InTurns(exchanged, function)
-    turned.visit(function)
-    assert turned.uses == sum(uses[name] for name in exchanged), "a use that is not understood"
-    return Unkept(ast.unparse(ast.fix_missing_locations(tree)) + "\n", exchanged)
+    stores = _stores(function)
+    stored = {id(store.target.value) for store in stores}
+    nodes = [node for node in ast.walk(function) if isinstance(node, ast.Name)]
+    exchanged = tuple(n for n in names if any(x.id == n and id(x) not in stored for x in nodes))
+    lines = text.splitlines(keepends=True)
+    edits = [*_dropped(function, stores, set(names) - set(exchanged))]
+    turned = [*_turned(lines, function, stores, exchanged)]
+    uses = sum(node.id in exchanged for node in nodes)
+    assert len(turned) == uses, "a use of an array that blocks exchange is not understood"
+    for edit in sorted((*edits, *turned), key=lambda edit: edit.first, reverse=True):
+        edit.make(lines)
+    return Unkept("".join(lines), exchanged)
 
 
-def _uses(function: ast.FunctionDef) -> Counter[str]:
-    return Counter(node.id for node in ast.walk(function) if isinstance(node, ast.Name))
+@dataclass(frozen=True)
+class _Store:
+    """A statement that stores into one array."""
+
+    statement: ast.Assign
+    target: ast.Subscript
+    name: str
 
 
-def _read(function: ast.FunctionDef) -> set[str]:
-    """Return the names that a function uses otherwise than to store into them."""
-    stored = {id(target.value) for target in _stores(ast.walk(function))}
-    return {
-        node.id
-        for node in ast.walk(function)
-        if isinstance(node, ast.Name) and id(node) not in stored
-    }
+@dataclass(frozen=True)
+class _Edit:
+    """What stands from a place of a text, line and column, to another, and what takes its place."""
+
+    first: tuple[int, int]
+    last: tuple[int, int]
+    text: str
+
+    def make(self, lines: list[str]) -> None:
+        """Change the lines of the text; edits are made from its end on."""
+        (begin, left), (end, right) = self.first, self.last
+        lines[begin - 1 : end] = [f"{lines[begin - 1][:left]}{self.text}{lines[end - 1][right:]}"]
 
 
-def _stores(nodes: Iterable[ast.AST]) -> list[ast.Subscript]:
-    assigned = (node.targets[0] for node in nodes if isinstance(node, ast.Assign))
-    return [target for target in assigned if isinstance(target, ast.Subscript)]
-
-
-class _Dropped(ast.NodeTransformer):
-    """Drops what is stored into some arrays."""
-
-    def __init__(self, names: set[str]) -> None:
-        self.names = names
-
-    def visit_Assign(self, node: ast.Assign) -> ast.AST | None:
-        match node.targets:
-            case [ast.Subscript(value=ast.Name(id=name))] if name in self.names:
-                return None
-        return node
-
-    def visit_If(self, node: ast.If) -> ast.AST | None:
-        self.generic_visit(node)
-        return node if node.body else None
-
-
-class _InTurns(ast.NodeTransformer):
-    """Puts step t of some arrays where step t % TURNS would be."""
-
-    def __init__(self, names: tuple[str, ...], function: ast.FunctionDef) -> None:
-        self.names, self.uses = names, 0
-        # The places of a step's elements, by name: those in terms of its number.
-        self.places = {
-            target.id: node.value
-            for node in ast.walk(function)
-            if isinstance(node, ast.Assign) and _names_step(node.value)
-            for target in node.targets
-            if isinstance(target, ast.Name)
-        }
-
-    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+def _stores(function: ast.FunctionDef) -> list[_Store]:
+    found = []
+    for node in ast.walk(function):
         match node:
-            case ast.Subscript(value=ast.Name(id=name), slice=ast.Name(id=place)):
-                if name in self.names:
-                    self.uses += 1
-                    node.slice = _Turn().visit(copy.deepcopy(self.places[place]))
-        return node
+            case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=name)) as target]):
+                found.append(_Store(node, target, name))
+    return found
 
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        self.generic_visit(node)
+
+def _dropped(function: ast.FunctionDef, stores: list[_Store], names: set[str]) -> Iterator[_Edit]:
+    """Yield the edits that drop all stores into some arrays, and conditions of nothing else."""
+    gone = {id(store.statement) for store in stores if store.name in names}
+    whole = [
+        node
+        for node in ast.walk(function)
+        if isinstance(node, ast.If) and all(id(each) in gone for each in node.body)
+    ]
+    inside = {id(each) for node in whole for each in node.body}
+    apart = [s.statement for s in stores if id(s.statement) in gone - inside]
+    for node in (*whole, *apart):
+        assert node.end_lineno is not None
+        yield _Edit((node.lineno, 0), (node.end_lineno + 1, 0), "")
+
+
+def _turned(
+    lines: list[str], function: ast.FunctionDef, stores: list[_Store], names: tuple[str, ...]
+) -> Iterator[_Edit]:
+    """Yield the edits that put step t of some arrays where step t % TURNS would be."""
+
+    def turn(node: ast.expr, said: ast.expr) -> _Edit:
+        assert node.end_lineno is not None and node.end_col_offset is not None
+        text = re.sub(
+            r"\bt\b", f"(t % {TURNS})", ast.get_source_segment("".join(lines), said) or ""
+        )
+        return _Edit((node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset), text)
+
+    # The places of a step's elements, by name: those in terms of its number.
+    places = {
+        target.id: node.value
+        for node in ast.walk(function)
+        if isinstance(node, ast.Assign)
+        and any(isinstance(each, ast.Name) and each.id == "t" for each in ast.walk(node.value))
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for store in stores:
+        if store.name in names and isinstance(store.target.slice, ast.Name):
+            yield turn(store.target.slice, places[store.target.slice.id])
+    for node in ast.walk(function):
         match node:
             case ast.Call(func=ast.Name(id="fill"), args=[_, _, ast.Name(id=name), first, *_]):
-                if name in self.names:
-                    self.uses += 1
-                    node.args[3] = _Turn().visit(first)
-        return node
-
-
-class _Turn(ast.NodeTransformer):
-    """Replaces the number of a step by that of its slab."""
-
-    def visit_Name(self, node: ast.Name) -> ast.AST:
-        if node.id != "t":
-            return node
-        return ast.BinOp(node, ast.Mod(), ast.Constant(TURNS))
-
-
-def _names_step(value: ast.expr) -> bool:
-    return any(isinstance(node, ast.Name) and node.id == "t" for node in ast.walk(value))
+                if name in names:
+                    yield turn(first, first)

@@ -30,10 +30,14 @@ Tensors = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class TensorRun:
-    """A sequence: outputs [T, B, dim], final states [B, dim], and what `backward` needs."""
+    """A sequence: outputs [T, B, dim], final states [B, dim], and what `backward` needs.
+
+    `states` [T, B, dim] are those in which every step ended: views of what is kept, if it is.
+    """
 
     y: Tensor
     state: Tensors
+    states: Tensors = field(repr=False)
     kept: Tensors | None = field(repr=False)
     sizes: Mapping[str, int] = field(repr=False)
 
@@ -69,6 +73,7 @@ class Sequences:
         self.module, self.layout, self.dtype, self.device = module, module.layout, dtype, device
         self.constants = {**module.layout.constants, **(constants or {})}
         self._memory = DeviceMemory(module.layout, device)
+        self._stacked = {n for stack in module.layout.stacks.get(BACKWARD, ()) for n in stack}
         self.steps = with_steps(text, module, device, tier, products)
         self.graphed: dict[str, GraphedSteps] = {}
         for direction, steps in self.steps.items() if graphs else ():
@@ -97,10 +102,11 @@ class Sequences:
         self._run(FORWARD, sizes, {**self._parameters(parameters, FORWARD), **values})
         name, slab = self.layout.output
         y = values[name][slab : slab + sizes["T"]]
-        final = {name: values[name][sizes["T"]].clone() for name in self.layout.states}
+        states = {name: values[name][1:] for name in self.layout.states}
+        final = {name: values[name][sizes["T"]].clone() for name in states}
         kept = {n: values[n] for n in (*inputs, *shapes.lasting)} if keep else None
         # What stands in the kept array stays as it is; a caller may write to what it is given.
-        return TensorRun(y.clone() if keep else y, final, kept, sizes)
+        return TensorRun(y.clone() if keep else y, final, states, kept, sizes)
 
     def backward(
         self,
@@ -137,11 +143,15 @@ class Sequences:
         return TensorGradients(
             {name: found[f"d_{name}"] for name in self.layout.inputs},
             {name: found[f"d_{name}"][0].clone() for name in self.layout.states},
-            {
-                name: found[f"d_{name}"] if dims else found[f"d_{name}"].sum()
-                for name, dims in self.layout.parameters.items()
-            },
+            {name: self._gradient(name, found[f"d_{name}"]) for name in self.layout.parameters},
         )
+
+    def _gradient(self, name: str, sums: Tensor) -> Tensor:
+        """Return the gradient of a parameter, in memory of its own."""
+        if not self.layout.parameters[name]:
+            return sums.sum()
+        # Members of a stack are rows of one matrix, all of which each of them would keep alive.
+        return sums.clone() if f"d_{name}" in self._stacked else sums
 
     def _cotangents(
         self, sizes: Mapping[str, int], ct_y: Tensor, ct_states: Tensors

@@ -1,0 +1,107 @@
+"""Contract, kernels -> the three operators of one generated file, on the CPU or on GPUs.
+
+    <name>           (option, *given) -> results
+    <name>_kept      (option, *given) -> (*results, *kept)
+    <name>_backward  (option, *cotangents, *given, *seen, *kept) -> gradients of `given`
+
+`option` is a number that the kernels know the meaning of. Results are the output, the final states,
+and the states of every step where the reverse takes their cotangents; `seen` are those of the
+results that have a time axis, where the reverse reads them and not a copy.
+
+Why one definition for all devices: how a sequence is traced, batched and differentiated does not
+depend on where it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from gatewright.bridges.torch.batching import map_rows, map_slices
+from gatewright.bridges.torch.contract import Contract, Tensors
+from gatewright.bridges.torch.eager import EagerSequence
+from gatewright.bridges.torch.registration import Derivative, Operator, Rules
+from gatewright.bridges.torch.second_order import second_order
+
+
+@dataclass(frozen=True)
+class Computed:
+    """What computes, in the order of the operators; `places` are PyTorch's names of where.
+
+    `option` is the name of the number that each of them takes first.
+    """
+
+    infer: Callable[..., Tensors]
+    keep: Callable[..., Tensors]
+    reverse: Callable[..., Tensors]
+    option: str
+    places: tuple[str, ...] = ("CPU",)
+
+
+@dataclass(frozen=True)
+class SequenceOperators:
+    """The operators of one generated file."""
+
+    sequence: Operator
+    kept: Operator
+    backward: Operator
+
+
+def sequence_operators(
+    name: str, contract: Contract, computed: Computed, eager: EagerSequence
+) -> SequenceOperators:
+    """Register the operators of a file; `eager` runs its cell in plain operations."""
+    count, places = len(contract.dims), computed.places
+    given = [f"Tensor a{k}" for k in range(count)]
+    cotangents = [f"Tensor? ct{k}" for k in range(contract.results)]
+    seen = [f"Tensor s{k}" for k in range(len(contract.seen))]
+    kept = [f"Tensor k{k}" for k in range(len(contract.kept))]
+
+    def schema(takes: list[str], results: int) -> str:
+        returned = ", ".join(["Tensor"] * results)
+        return f"({', '.join([f'int {computed.option}', *takes])}) -> ({returned})"
+
+    def save(ctx: Any, inputs: tuple[Any, ...], output: Tensors) -> None:
+        ctx.option = inputs[0]
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*inputs[1:], *contract.saved(output))
+
+    def gradient(ctx: Any, *cts: Tensor | None) -> tuple[Tensor | None, ...]:
+        return (None, *backward(ctx.option, *cts[: contract.results], *ctx.saved_tensors))
+
+    keeping = Operator(
+        f"{name}_kept",
+        schema(given, contract.results + len(kept)),
+        Rules(
+            computed.keep,
+            lambda option, *given: contract.traced(given, keep=True),
+            map_rows(contract, lambda *given: keeping(*given)),
+            places=places,
+        ),
+    )
+    sequence = Operator(
+        name,
+        schema(given, contract.results),
+        Rules(
+            computed.infer,
+            lambda option, *given: contract.traced(given, keep=False),
+            map_rows(contract, lambda *given: sequence(*given)),
+            Derivative(save, gradient, keeping),
+            places,
+        ),
+    )
+    backward = Operator(
+        f"{name}_backward",
+        schema([*cotangents, *given, *seen, *kept], count),
+        Rules(
+            computed.reverse,
+            lambda option, *all: tuple(a.new_empty(a.shape) for a in contract.split(all).given),
+            map_slices(lambda *all: backward(*all)),
+            second_order(contract, eager),
+            places,
+        ),
+    )
+    return SequenceOperators(sequence, keeping, backward)
