@@ -166,8 +166,7 @@ class TensorKernels:
         if not keep:
             return results
         assert run.kept is not None
-        columns = (tuple(run.kept[n] for n in names) for names in contract.columns.values())
-        return (*results, *(_whole(each) for each in columns))
+        return (*results, *(self._column(contract, run.kept, n) for n in contract.columns.values()))
 
     def reversed(self, contract: Contract, tensors: Sequence[Tensor | None]) -> Tensors:
         """Return the gradients of what was given; the arguments are those of `Contract.split`."""
@@ -188,6 +187,16 @@ class TensorKernels:
         run = TensorRun(ct_y, {}, {}, held, sizes)
         found = self.sequences.backward(run, parameters, ct_y, final, every)
         return (*found.inputs.values(), *found.state.values(), *found.parameters.values())
+
+    def _column(
+        self, contract: Contract, kept: Mapping[str, Tensor], names: tuple[str, ...]
+    ) -> Tensor:
+        """Return the array that consists of some that are kept, with no numbers left to chance."""
+        for name in names:
+            # One kernel for all steps stores nothing beside what the reverse reads.
+            if name not in contract.layout.reverse:
+                kept[name].zero_()
+        return _whole([kept[name] for name in names])
 
     def _tell_tiers(self, H: int, B: int) -> None:
         """Warn if steps are run one by one."""
@@ -228,7 +237,7 @@ def _plain(tensor: Tensor) -> Tensor:
     return tensor.resolve_neg().contiguous()
 
 
-def _whole(columns: Tensors) -> Tensor:
+def _whole(columns: Sequence[Tensor]) -> Tensor:
     """Return the array whose columns stand side by side."""
     first = columns[0]
     if len(columns) == 1:
