@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from gatewright.runtime.cuda.devices import EmulatedDevice  # noqa: E402
 from gatewright.runtime.cuda.emulator_memory import EmulationError  # noqa: E402
 from gatewright.runtime.cuda.inference import Unkept  # noqa: E402
 from gatewright.runtime.cuda.launch import bound  # noqa: E402
+from gatewright.runtime.cuda.matrices import TorchMatrices  # noqa: E402
 from gatewright.runtime.cuda.sequences import Sequences  # noqa: E402
 from gatewright.runtime.validate import ArgumentError  # noqa: E402
 from gatewright.verify.reference import ReferenceKernels  # noqa: E402
@@ -160,6 +161,37 @@ def test_nothing_is_kept_without_being_asked_for() -> None:
     assert np.allclose(run.y.numpy(), wanted(cell)["y"], atol=1e-13)
     with pytest.raises(ArgumentError, match="this run kept nothing"):
         own.backward(run, given["parameters"], given["ct_y"], given["ct_state"])
+
+
+@pytest.fixture(params=["allow_tf32", "fp32_precision"])
+def switch(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Set one of PyTorch's two switches for products of float32, as a user may have."""
+    name, own = request.param, torch.backends.cuda.matmul
+    if not hasattr(own, name):
+        pytest.skip("this PyTorch has the older switch only")
+    before = getattr(own, name)
+    setattr(own, name, {"allow_tf32": False, "fp32_precision": "ieee"}[name])
+    yield name
+    setattr(own, name, before)
+
+
+@pytest.mark.parametrize("products", ["", "bfloat16"])
+def test_products_over_all_steps_are_no_finer_than_those_of_steps(
+    products: str, switch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, seen = torch.backends.cuda.matmul, []
+    wanted = {"allow_tf32": True, "fp32_precision": "tf32"}[switch]
+    before, right = getattr(own, switch), TorchMatrices.multiply
+
+    def multiply(*arguments: Any) -> None:
+        seen.append(getattr(own, switch))
+        right(*arguments)
+
+    monkeypatch.setattr(TorchMatrices, "multiply", multiply)
+    given = tensors(problem(loaded(("elman", ())), SIZES, "float32"))
+    ran(sequences(("elman", ()), "float32", products=products), given)
+    assert set(seen) == ({wanted} if products else {before})
+    assert getattr(own, switch) == before
 
 
 class Counting(EmulatedDevice):

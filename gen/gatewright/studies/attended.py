@@ -70,7 +70,8 @@ class _Worker:
         # What has touched a GPU cannot be forked.
         processes = multiprocessing.get_context("spawn")
         self.connection, there = processes.Pipe()
-        self.process = processes.Process(target=_serve, args=(there, healthy), daemon=True)
+        # Not a daemon, as what compiles models starts processes too.
+        self.process = processes.Process(target=_serve, args=(there, healthy))
         self.process.start()
         there.close()
 

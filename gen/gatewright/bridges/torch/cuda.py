@@ -2,7 +2,7 @@
 
 They are those of `sequence_operators`, named `<cell>_<digest>_cuda`; their option says what the
 kernels of all steps multiply, on tensor cores: a value of `KINDS`, or `ALLOWED`, for what
-PyTorch's own products may be when it runs. States, results and gradients are float32 all the same.
+PyTorch's own products may be when they run. States, results and gradients are float32 all the same.
 They compute on CPU tensors too where kernels are emulated.
 
 Why what is kept is no part of what a caller sees, as it is on the CPU: a caller may write to what

@@ -10,6 +10,7 @@ arrays can have wrong, and keep results on the host.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +21,7 @@ from gatewright.runtime.cuda.launch import bound
 from gatewright.runtime.cuda.memory import DeviceMemory
 from gatewright.runtime.cuda.planner import StepsPlan
 from gatewright.runtime.cuda.steps import with_steps
-from gatewright.runtime.cuda.tensors import dtype_of, is_tensor
+from gatewright.runtime.cuda.tensors import dtype_of, is_tensor, tf32
 from gatewright.runtime.storage import BACKWARD, FORWARD, storage
 from gatewright.runtime.validate import ArgumentError, checked_dict
 
@@ -55,8 +56,8 @@ class Sequences:
     """A cell's kernels as functions of tensors; `tier` allows only that one.
 
     With `products` (`tf32`, `bfloat16` or `float16`), the kernel of all steps multiplies such
-    numbers, on tensor cores. With `graphs`, steps that run one by one are recorded and replayed as
-    one CUDA graph.
+    numbers, on tensor cores; products over all steps at once are then of tf32. With `graphs`, steps
+    that run one by one are recorded and replayed as one CUDA graph.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Sequences:
     ) -> None:
         module = bound(text, dtype, device)
         self.module, self.layout, self.dtype, self.device = module, module.layout, dtype, device
+        self.products = products
         self.constants = {**module.layout.constants, **(constants or {})}
         self._memory = DeviceMemory(module.layout, device)
         self._stacked = {n for stack in module.layout.stacks.get(BACKWARD, ()) for n in stack}
@@ -175,7 +177,9 @@ class Sequences:
         if sizes["T"] * sizes["B"]:
             given = {"T": sizes["T"], **values}
             names = self.module.arguments(direction)
-            self.module.routine(direction)(*(given[name] for name in names))
+            # Products over all steps need not be finer than those of the steps.
+            with tf32() if self.products else nullcontext():
+                self.module.routine(direction)(*(given[name] for name in names))
 
     def _parameters(self, given: Tensors, direction: str) -> dict[str, Any]:
         return {**self._memory.matrices(given, direction, self.dtype), **self.constants}
