@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -54,15 +55,10 @@ def sequence_operators(
     name: str, contract: Contract, computed: Computed, eager: EagerSequence
 ) -> SequenceOperators:
     """Register the operators of a file; `eager` runs its cell in plain operations."""
-    count, places = len(contract.dims), computed.places
-    given = [f"Tensor a{k}" for k in range(count)]
-    cotangents = [f"Tensor? ct{k}" for k in range(contract.results)]
-    seen = [f"Tensor s{k}" for k in range(len(contract.seen))]
-    kept = [f"Tensor k{k}" for k in range(len(contract.kept))]
-
-    def schema(takes: list[str], results: int) -> str:
-        returned = ", ".join(["Tensor"] * results)
-        return f"({', '.join([f'int {computed.option}', *takes])}) -> ({returned})"
+    count, places, schema = len(contract.dims), computed.places, partial(_schema, computed.option)
+    given, kept = _named("a", count), _named("k", len(contract.kept))
+    cotangents = [each.replace("Tensor", "Tensor?") for each in _named("ct", contract.results)]
+    seen = _named("s", len(contract.seen))
 
     def save(ctx: Any, inputs: tuple[Any, ...], output: Tensors) -> None:
         ctx.option = inputs[0]
@@ -105,3 +101,12 @@ def sequence_operators(
         ),
     )
     return SequenceOperators(sequence, keeping, backward)
+
+
+def _named(letter: str, count: int) -> list[str]:
+    return [f"Tensor {letter}{k}" for k in range(count)]
+
+
+def _schema(option: str, takes: list[str], results: int) -> str:
+    returned = ", ".join(["Tensor"] * results)
+    return f"({', '.join([f'int {option}', *takes])}) -> ({returned})"

@@ -39,6 +39,8 @@ def dtype_of(name: str) -> Any:
 def tf32() -> Iterator[None]:
     """Let PyTorch multiply float32 as tf32 on a GPU, and set its switch back."""
     switch = torch().backends.cuda.matmul
+    before: Any
+    wanted: Any
     try:
         before, name, wanted = switch.allow_tf32, "allow_tf32", True
     except RuntimeError:
