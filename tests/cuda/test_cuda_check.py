@@ -250,7 +250,7 @@ def test_a_plan_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_pack_holds_all_that_a_check_launches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["cuda", "pack", str(tmp_path), "minimal_rnn", "--quick"]) == 0
+    assert run(["cuda", "pack", str(tmp_path), "minimal_rnn", "--quick", "--jobs", "2"]) == 0
     assert "kernels for sm_90" in capsys.readouterr().out
     monkeypatch.setenv("GATEWRIGHT_CUBINS", str(tmp_path))
     monkeypatch.setattr(cubins, "why_not_compiled", lambda: "no compiler")

@@ -9,6 +9,7 @@ machine code is then brought along in a folder, named in GATEWRIGHT_CUBINS.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,22 +83,25 @@ def plan(cell: str, H: int, B: int, arch: str, as_json: bool) -> None:
 @_arch
 @click.option("--multiprocessors", type=click.IntRange(1), help="Of the GPU, if others than usual.")
 @click.option("--quick", is_flag=True, help="Only what `check --quick` needs.")
+@click.option("--jobs", type=click.IntRange(1), help="Processes; one per processor if not given.")
 def pack(
-    folder: Path, cells: tuple[str, ...], arch: str, multiprocessors: int | None, quick: bool
+    folder: Path,
+    cells: tuple[str, ...],
+    arch: str,
+    multiprocessors: int | None,
+    quick: bool,
+    jobs: int | None,
 ) -> None:
     """Compile all that `cuda check` launches into FOLDER.
 
     It is for a machine without a compiler.
     """
     from gatewright.runtime.cuda.cubins import pack as packed
-    from gatewright.studies.cuda_check import CHECKED, QUICK, codes
-    from gatewright.studies.cuda_time import TIMED
+    from gatewright.studies.cuda_run import launched
 
     device = _imagined(arch, multiprocessors)
-    wanted = list(codes(_loaded(cells), QUICK if quick else CHECKED, device))
-    for name, sizes in () if quick or cells else TIMED:
-        wanted += codes(_loaded((name,)), (sizes,), device)
-    count = packed(dict.fromkeys(wanted), [arch], folder)
+    wanted = dict.fromkeys(launched(_loaded(cells), quick, device))
+    count = packed(wanted, [arch], folder, jobs or os.cpu_count() or 1)
     click.echo(f"{count} kernels for {arch} in {folder}; name it in GATEWRIGHT_CUBINS")
 
 

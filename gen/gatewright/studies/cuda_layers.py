@@ -18,6 +18,8 @@ from gatewright.studies.cuda_check import Finding, Problem, Sizes, problem, refe
 
 TOLERANCE = 2e-5
 SIZES = Sizes(5, 3, 64, 7)
+# What is batched has twice as many rows.
+ROWS = (SIZES, Sizes(5, 6, 64, 7))
 # One stage and two, one operand and several, units apart.
 CELLS = ("elman", "gru", "gru_reset_after", "lstm", "indrnn")
 Results = tuple[Any, ...]

@@ -16,14 +16,23 @@ from functools import cache, partial
 from itertools import chain
 from typing import Any
 
-from gatewright.loaded import LoadedCell
+from gatewright.loaded import LoadedCell, load
 from gatewright.runtime.cuda.availability import require_cuda, simulated
-from gatewright.runtime.cuda.devices import Device, EmulatedDevice
+from gatewright.runtime.cuda.devices import Code, Device, EmulatedDevice
 from gatewright.runtime.cuda.graphs import Graphs, TorchGraphs
 from gatewright.runtime.cuda.tensors import torch
 from gatewright.studies import cuda_layers
 from gatewright.studies.attended import LEFT, Task, at_once, attended
-from gatewright.studies.cuda_check import CHECKED, MODES, QUICK, Finding, Mode, Sizes, found
+from gatewright.studies.cuda_check import (
+    CHECKED,
+    MODES,
+    QUICK,
+    Finding,
+    Mode,
+    Sizes,
+    codes,
+    found,
+)
 from gatewright.studies.cuda_sanitizer import Sanitized, sanitized
 from gatewright.studies.cuda_time import (
     TIMED,
@@ -148,8 +157,27 @@ def _checks(cells: Sequence[LoadedCell], quick: bool) -> Iterator[Task]:
                 yield from (LayerCheck(cell, sizes, way) for way in ways)
 
 
+def launched(
+    cells: Sequence[LoadedCell], quick: bool, device: Device
+) -> Iterator[tuple[Code, int | None]]:
+    """Yield every kernel that a run would launch, with the most threads of a block."""
+    yield from codes(cells, QUICK if quick else CHECKED, device)
+    if not quick:
+        single = [mode for mode in MODES if mode.dtype == "float32" and not mode.products]
+        several = [cell for cell in cells if cell.cell.identifier in cuda_layers.CELLS]
+        yield from codes(several, cuda_layers.ROWS, device, single)
+        for name, sizes in _points(cells):
+            yield from codes([load(name)], [sizes], device)
+
+
+def _points(cells: Sequence[LoadedCell]) -> list[tuple[str, Sizes]]:
+    """Return the points at which some of the cells are timed."""
+    names = {cell.cell.name for cell in cells}
+    return [(name, sizes) for name, sizes in TIMED if name in names]
+
+
 def _races(cells: Sequence[LoadedCell]) -> Iterator[Task]:
-    points = [(cells[0].cell.name, EMULATED[0])] if simulated() else TIMED
+    points = [(cells[0].cell.name, EMULATED[0])] if simulated() else _points(cells)
     for name, sizes in points:
         yield from (Race(name, sizes, who) for who in everybody(name))
 
