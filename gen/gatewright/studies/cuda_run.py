@@ -205,7 +205,7 @@ def healthy() -> bool:
     """Tell whether this process can still use its device."""
     try:
         torch().cuda.synchronize()
-    except RuntimeError:
+    except (RuntimeError, AssertionError):
         return False
     return True
 
