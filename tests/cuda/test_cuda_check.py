@@ -121,6 +121,7 @@ def test_the_sanitizer_is_told_what_to_run_and_listened_to() -> None:
 
     def ran(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
         commands.append(command)
+        assert options["env"]["PYTORCH_NO_CUDA_MEMORY_CACHING"] == "1"
         code = 77 if "racecheck" in command else 0
         text = f"x\n========= ERROR SUMMARY: {code} errors\n"
         return subprocess.CompletedProcess(command, code, text, "")

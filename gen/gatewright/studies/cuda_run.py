@@ -53,16 +53,17 @@ TASK_SECONDS = 180.0
 
 @dataclass(frozen=True)
 class Check:
-    """A cell in one mode, a task."""
+    """A cell in one mode, a task; if `recorded`, steps are replayed as a graph."""
 
     cell: LoadedCell
     sizes: Sizes
     mode: Mode
+    recorded: bool = True
 
     def run(self) -> Finding:
         """Return what is found on the device of this process."""
         device, _, _, graphs = _place()
-        return found(self.cell, self.sizes, self.mode, device, graphs)
+        return found(self.cell, self.sizes, self.mode, device, graphs if self.recorded else None)
 
     def lost(self, verdict: str, why: str) -> Finding:
         """Return what is found if nothing is."""
@@ -120,8 +121,8 @@ def run(
     """Return all that was found on this machine's GPU, or in the emulator where that is asked for.
 
     Nothing is begun after so many `minutes`; `save` is given the content after each row. With
-    `apart`, what runs on a GPU does so in another process. Raises CudaUnavailableError where there
-    is neither.
+    `apart`, what runs on a GPU does so in another process; else it is watched, and steps are not
+    replayed as graphs. Raises CudaUnavailableError where there is neither.
     """
     require_cuda()
     torch()
@@ -129,7 +130,7 @@ def run(
     rows: list[Any] = []
     about = described(_place()[0])
     machine = describe()
-    tasks: list[Task] = [*_checks(cells, quick)] if checks else []
+    tasks: list[Task] = [*_checks(cells, quick, apart)] if checks else []
     tasks += _races(cells) if timing else ()
     watch = partial(sanitized, until=until) if sanitizer else lambda: iter(())
     rows_of_tasks = (
@@ -144,11 +145,11 @@ def run(
     return _content(about, machine, rows)
 
 
-def _checks(cells: Sequence[LoadedCell], quick: bool) -> Iterator[Task]:
+def _checks(cells: Sequence[LoadedCell], quick: bool, recorded: bool) -> Iterator[Task]:
     """Yield what is checked: all cells at one size before any at the next."""
     for sizes in EMULATED if simulated() else QUICK if quick else CHECKED:
         for cell in cells:
-            yield from (Check(cell, sizes, mode) for mode in MODES)
+            yield from (Check(cell, sizes, mode, recorded) for mode in MODES)
     if not quick:
         ways = cuda_layers.EMULATED_WAYS if simulated() else cuda_layers.WAYS
         sizes = EMULATED[0] if simulated() else cuda_layers.SIZES
