@@ -7,11 +7,13 @@ start and removed at its end.
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import pytest
 
@@ -25,6 +27,30 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     atexit.register(shutil.rmtree, os.environ["GATEWRIGHT_CACHE"], ignore_errors=True)
 
 KernelsOf = Callable[..., Kernels]
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector leave out what was imported: compilers make it run often.
+
+    PyTorch, JAX and Numba are half a million objects, and walking through them was a third of the
+    time that a compilation took.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each worker neighbouring tests: what one compiled, the next finds in memory.
+
+    A worker that is done takes from the end of another's. Where a distribution was asked for by
+    name, it is as asked.
+    """
+    if config.getvalue("dist") != "load":
+        return None
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)
 
 
 @cache

@@ -7,6 +7,6 @@ Why a module of its own, though nothing here needs Keras: all bridges are import
 
 from __future__ import annotations
 
-from gatewright.bridges.keras import cell, from_keras, to_keras
+from gatewright.bridges.keras import Weights, cell, from_keras, layers, to_keras
 
-__all__ = ["cell", "from_keras", "to_keras"]
+__all__ = ["Weights", "cell", "from_keras", "layers", "to_keras"]

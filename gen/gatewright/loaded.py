@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -34,13 +35,20 @@ def load(cell: str | PathLike[str], **settings: str | float) -> LoadedCell:
     """Return a cell of the catalogue by name, or one of your own by the path of its YAML file.
 
     `settings` give other values to the cell's constants (`beta=0.5`) and choices
-    (`activation="relu"`). Raises SpecError, which shows the place, if the spec has a mistake.
+    (`activation="relu"`). Raises SpecError, which shows the place, if the spec has a mistake, and
+    ArgumentError for a setting that is neither a number nor a name.
     """
     from gatewright.language import catalogue
 
     choices = {name: value for name, value in settings.items() if isinstance(value, str)}
-    constants = {name: float(v) for name, v in settings.items() if not isinstance(v, str)}
+    constants = {n: _number(n, value) for n, value in settings.items() if n not in choices}
     return LoadedCell(catalogue.load(str(cell), choices=choices, constants=constants))
+
+
+def _number(name: str, value: object) -> float:
+    if not isinstance(value, Real):
+        raise ArgumentError(f"`{name}` must be a number, or a name; got {value!r}")
+    return float(value)
 
 
 @dataclass(frozen=True)
@@ -111,7 +119,7 @@ class LoadedCell:
         for variable in self.cell.parameters:
             stream = np.random.default_rng([seed, zlib.crc32(variable.name.encode())])
             shape = tuple(known[dim] for dim in variable.dims)
-            found[variable.name] = np.asarray(stream.uniform(-bound, bound, shape), _real(dtype))
+            found[variable.name] = np.asarray(stream.uniform(-bound, bound, shape), real(dtype))
         return found
 
     def zero_state(self, *, batch: int, dtype: str = "float32", **sizes: int) -> dict[str, Array]:
@@ -122,7 +130,7 @@ class LoadedCell:
         if missing := sorted(dims - set(known)):
             raise ArgumentError(f"give a size for {', '.join(missing)}")
         return {
-            state.name: np.zeros((rows, *(known[dim] for dim in state.dims)), _real(dtype))
+            state.name: np.zeros((rows, *(known[dim] for dim in state.dims)), real(dtype))
             for state in self.cell.states
         }
 
@@ -132,7 +140,14 @@ class LoadedCell:
 
         if target not in TARGETS:
             raise ArgumentError(f"`target` must be one of {', '.join(TARGETS)}; got {target!r}")
-        return emit(self.programs, TARGETS[target]).text
+        if target not in self._texts:
+            self._texts[target] = emit(self.programs, TARGETS[target]).text
+        return self._texts[target]
+
+    @cached_property
+    def _texts(self) -> dict[str, str]:
+        """The texts that were asked for, by target: printing one takes longer than a short run."""
+        return {}
 
     def compile(
         self, target: str = "cpu", dtype: str = "float32", threads: int | None = None
@@ -142,7 +157,7 @@ class LoadedCell:
         CPU kernels use up to `threads` threads: GATEWRIGHT_THREADS, or all processors, if None.
         `reference` interprets the Programs with NumPy: slow, and right by reading.
         """
-        _real(dtype)
+        real(dtype)
         constants = {constant.name: constant.value for constant in self.cell.constants}
         if target == "reference":
             from gatewright.verify.reference import ReferenceKernels
@@ -172,7 +187,13 @@ class LoadedCell:
         return {dim: checked_size(dim, sizes[dim]) for dim in dims}
 
 
-def _real(dtype: str) -> np.dtype[Any]:
-    if str(dtype) not in ("float32", "float64"):
+def real(dtype: object) -> np.dtype[Any]:
+    """Return a precision that cells are computed in, given in any of NumPy's words.
+
+    Raises ArgumentError for another.
+    """
+    known = dtype in ("float32", "float64", np.float32, np.float64)
+    if not known:
         raise ArgumentError(f"`dtype` must be float32 or float64; got {dtype!r}")
-    return np.dtype(dtype)
+    found: np.dtype[Any] = np.dtype(dtype)  # type: ignore[call-overload]
+    return found

@@ -150,7 +150,7 @@ def outers_vjp(part, more, d_a_h_next, x, d_W, h, d_U, d_b):
 
 
 @driver
-def backward(part, T, chunk, more, ct_y, d_h, h, U, d_a_h_next, W, d_x, x, d_W, d_U, d_b):
+def backward(part, T, chunk, more, inputs, ct_y, d_h, h, U, d_a_h_next, W, d_x, x, d_W, d_U, d_b):
     """Run T time steps from the last to the first, in chunks."""
     for last in range(T, 0, -chunk):
         first = max(last - chunk, 0)
@@ -159,8 +159,9 @@ def backward(part, T, chunk, more, ct_y, d_h, h, U, d_a_h_next, W, d_x, x, d_W, 
             step_vjp(
                 part, ct_y[t], d_h[(t + 1) % 2], h[t + 1], U, d_a_h_next[t - first], d_h[t % 2]
             )
-        meet(part)
-        after_vjp(part, W, flat(d_a_h_next, 0, last - first), flat(d_x, first, last))
+        if inputs:
+            meet(part)
+            after_vjp(part, W, flat(d_a_h_next, 0, last - first), flat(d_x, first, last))
         meet(part)
         outers_vjp(
             part,

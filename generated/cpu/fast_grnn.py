@@ -259,6 +259,7 @@ def backward(
     T,
     chunk,
     more,
+    inputs,
     ct_y,
     d_h,
     n,
@@ -306,8 +307,9 @@ def backward(
                 d_h_products,
                 d_h[t % 2],
             )
-        meet(part)
-        after_vjp(part, W, flat(d_p, 0, last - first), flat(d_x, first, last))
+        if inputs:
+            meet(part)
+            after_vjp(part, W, flat(d_p, 0, last - first), flat(d_x, first, last))
         meet(part)
         outers_vjp(
             part,

@@ -249,6 +249,7 @@ def backward(
     T,
     chunk,
     more,
+    inputs,
     ct_y,
     d_h,
     g,
@@ -293,15 +294,16 @@ def backward(
                 d_h_products,
                 d_h[t % 2],
             )
-        meet(part)
-        after_vjp(
-            part,
-            W_f,
-            W_g,
-            flat(d_s, 0, last - first),
-            flat(d_a_g, 0, last - first),
-            flat(d_x, first, last),
-        )
+        if inputs:
+            meet(part)
+            after_vjp(
+                part,
+                W_f,
+                W_g,
+                flat(d_s, 0, last - first),
+                flat(d_a_g, 0, last - first),
+                flat(d_x, first, last),
+            )
         meet(part)
         outers_vjp(
             part,

@@ -339,6 +339,7 @@ def backward(
     T,
     chunk,
     more,
+    inputs,
     ct_y,
     d_h,
     o,
@@ -391,17 +392,18 @@ def backward(
                 d_c[t % 2],
                 d_h[t % 2],
             )
-        meet(part)
-        after_vjp(
-            part,
-            W_i,
-            W_g,
-            W_o,
-            flat(d_a_i, 0, last - first),
-            flat(d_a_g, 0, last - first),
-            flat(d_a_o, 0, last - first),
-            flat(d_x, first, last),
-        )
+        if inputs:
+            meet(part)
+            after_vjp(
+                part,
+                W_i,
+                W_g,
+                W_o,
+                flat(d_a_i, 0, last - first),
+                flat(d_a_g, 0, last - first),
+                flat(d_a_o, 0, last - first),
+                flat(d_x, first, last),
+            )
         meet(part)
         outers_vjp(
             part,

@@ -232,6 +232,7 @@ def backward(
     T,
     chunk,
     more,
+    inputs,
     ct_y,
     d_h,
     d_c,
@@ -281,17 +282,18 @@ def backward(
                 d_c[t % 2],
                 d_h[t % 2],
             )
-        meet(part)
-        after_vjp(
-            part,
-            W_g,
-            W_i,
-            W_f,
-            flat(d_g, 0, last - first),
-            flat(d_a_i, 0, last - first),
-            flat(d_a_f, 0, last - first),
-            flat(d_x, first, last),
-        )
+        if inputs:
+            meet(part)
+            after_vjp(
+                part,
+                W_g,
+                W_i,
+                W_f,
+                flat(d_g, 0, last - first),
+                flat(d_a_i, 0, last - first),
+                flat(d_a_f, 0, last - first),
+                flat(d_x, first, last),
+            )
         meet(part)
         outers_vjp(
             part,

@@ -196,6 +196,7 @@ def backward(
     T,
     chunk,
     more,
+    inputs,
     ct_y,
     d_h,
     z,
@@ -238,15 +239,16 @@ def backward(
                 d_h_products,
                 d_h[t % 2],
             )
-        meet(part)
-        after_vjp(
-            part,
-            W_z,
-            W_n,
-            flat(d_a_z, 0, last - first),
-            flat(d_a_n, 0, last - first),
-            flat(d_x, first, last),
-        )
+        if inputs:
+            meet(part)
+            after_vjp(
+                part,
+                W_z,
+                W_n,
+                flat(d_a_z, 0, last - first),
+                flat(d_a_n, 0, last - first),
+                flat(d_x, first, last),
+            )
         meet(part)
         outers_vjp(
             part,

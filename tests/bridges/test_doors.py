@@ -11,7 +11,7 @@ import gatewright
 
 OFFERED = {
     "jax": {"cell", "sequence"},
-    "keras": {"cell", "from_keras", "to_keras"},
+    "keras": {"Weights", "cell", "from_keras", "layers", "to_keras"},
     "onnx": {"Weights", "export", "layers", "parameters"},
     "torch": {"RecurrentLayer", "TorchMissingError", "layer"},
     "transforms": {"projected", "zoneout"},

@@ -345,6 +345,46 @@ def test_an_exception_in_a_handler_becomes_an_error_of_xla() -> None:
         jax.block_until_ready(call(jnp.zeros(3, jnp.float32)))
 
 
+@pytest.mark.parametrize("route", jax_kernels.ROUTES)
+def test_a_clipped_cell_is_clipped_whatever_runs_it(route: str) -> None:
+    cell = gatewright.load("lstm")
+    params, carry, xs = drawn(cell)
+    clipped = cell.with_reverse(clip=0.05)
+    kernels = clipped.compile("reference", "float64")
+    ct_y, ct_state = cotangents(partial(scanned, cell), params, carry, xs)
+    expected = kernels.backward(kernels.forward(params, xs, carry), ct_y, ct_state)
+    sequence = gatewright.jax.sequence(clipped, route=route)
+
+    def slope(run: Any) -> Any:
+        return jax.jit(jax.grad(partial(loss, run), argnums=(0, 1, 2)))(params, carry, xs)
+
+    found = slope(sequence)
+    assert furthest(found, (expected.parameters, expected.state, expected.x)) < 1e-12
+    assert furthest(found, slope(partial(scanned, clipped))) < 1e-12
+    assert furthest(found, slope(partial(scanned, cell))) > 1e-2
+
+
+@pytest.mark.parametrize("route", jax_kernels.ROUTES)
+def test_a_mesh_of_devices_gets_the_sum_of_their_gradients(route: str) -> None:
+    cell = gatewright.load("gru")
+    params, carry, xs = drawn(cell)
+    kinds = jax.sharding
+    every, rows, steps = (kinds.PartitionSpec(*each) for each in ((), ("rows",), (None, "rows")))
+    sequence = gatewright.jax.sequence(cell, route=route)
+    mapped = jax.shard_map(
+        sequence,
+        mesh=kinds.Mesh(np.array(jax.devices()[:1]), ("rows",)),
+        in_specs=(every, rows, steps),
+        out_specs=(rows, steps),
+    )
+    assert furthest(jax.jit(mapped)(params, carry, xs), sequence(params, carry, xs)) < 1e-14
+
+    def slope(run: Any) -> Any:
+        return jax.jit(jax.grad(partial(loss, run), argnums=(0, 1, 2)))(params, carry, xs)
+
+    assert furthest(slope(mapped), slope(sequence)) < 1e-12
+
+
 # --------------------------------------------------------------------------------- mistakes
 
 

@@ -196,6 +196,116 @@ def test_keras_itself_agrees(
     assert np.max(np.abs(again - found)) < tolerance
 
 
+class Fake:
+    """What `layers` asks of a layer: its class's name, its methods, its parts."""
+
+    def __init__(self, weights: list[Array] | None = None, **config: Any) -> None:
+        self.name, self._weights = str(config.pop("name", "fake")), weights or []
+        self.__dict__ |= {key: config.pop(key) for key in list(config) if "layer" in key}
+        self._config = config
+
+    def get_config(self) -> dict[str, Any]:
+        return self._config
+
+    def get_weights(self) -> list[Array]:
+        return self._weights
+
+
+def fake(kind: str, *arguments: Any, base: type = Fake, **config: Any) -> Any:
+    return type(kind, (base,), {})(*arguments, **config)
+
+
+def test_layers_of_a_model_come_with_their_cell_and_direction() -> None:
+    weights = {each: drawn(*each) for each in LAYERS}
+    lstm = fake("LSTM", weights["LSTM", True], name="first", activation="tanh")
+    both = fake(
+        "Bidirectional",
+        forward_layer=fake("GRU", weights["GRU", True], reset_after=True, name="ahead"),
+        backward_layer=fake(
+            "GRU", weights["GRU", False], reset_after=False, go_backwards=True, name="back"
+        ),
+    )
+    relu = fake("SimpleRNN", weights["SimpleRNN", True], activation="relu", name="last")
+    inner = fake("Sequential", layers=[both, fake("Dense", [np.ones((2, 2))])])
+    found = gatewright.keras.layers(fake("Functional", layers=[lstm, inner, relu]))
+    assert [(each.node, each.cell, each.settings, each.reverse) for each in found] == [
+        ("first", "lstm", {}, False),
+        ("ahead", "gru_reset_after", {}, False),
+        ("back", "gru", {}, True),
+        ("last", "elman", {"activation": "relu"}, False),
+    ]
+    expected = gatewright.keras.from_keras(weights["GRU", False], "GRU", reset_after=False)
+    assert all(np.array_equal(found[2].parameters[n], each) for n, each in expected.items())
+    assert gatewright.keras.layers(fake("Dense", [np.ones((2, 2))])) == ()
+
+
+def test_layers_that_no_cell_computes_are_refused() -> None:
+    good = drawn("GRU", True)
+    cases: list[tuple[Any, str]] = [
+        (fake("GRU", good, activation="relu", name="g"),
+         "GRU 'g' with `activation` 'relu' is not a cell of the catalogue"),
+        (fake("GRU", good, recurrent_activation="hard_sigmoid", name="g"),
+         "GRU 'g' with `recurrent_activation` 'hard_sigmoid' is not a cell"),
+        (fake("SimpleRNN", drawn("SimpleRNN", True), activation="linear", name="s"),
+         "SimpleRNN 's' with `activation` 'linear' is not a cell"),
+        (fake("GRU", name="g"), "GRU 'g' has no weights yet: build it or call it once"),
+        (fake("Mine", good, base=type("GRU", (Fake,), {}), name="m"),
+         "layer 'm' is a Mine, a GRU of another kind"),
+        (fake("RNN", good, name="r"), "layer 'r' is a RNN, a RNN of another kind"),
+        (good, "`model` must be a Keras model or layer; got list"),
+    ]  # fmt: skip
+    for model, sentence in cases:
+        with pytest.raises(ArgumentError) as caught:
+            gatewright.keras.layers(model)
+        assert sentence in str(caught.value)
+    with pytest.raises(ArgumentError, match=r"`weights` must be a list of arrays.*got GRU"):
+        gatewright.keras.from_keras(fake("GRU", good), "GRU")
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_a_model_of_keras_itself_is_read_layer_by_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch", reason="Keras runs on PyTorch here")
+    monkeypatch.setenv("KERAS_BACKEND", os.environ.get("KERAS_BACKEND", "torch"))
+    keras = pytest.importorskip("keras", reason="the oracle is Keras")
+    made = keras.layers
+    model = keras.Sequential(
+        [
+            made.Input((T, I)),
+            made.Bidirectional(made.LSTM(H, return_sequences=True)),
+            made.SimpleRNN(H, activation="relu", return_sequences=True),
+            made.Dense(3),
+            made.GRU(H, return_sequences=True, go_backwards=True, use_bias=False),
+        ]
+    )
+    found = gatewright.keras.layers(model)
+    assert [(each.cell, each.reverse) for each in found] == [
+        ("lstm", False), ("lstm", True), ("elman", False), ("gru_reset_after", True),
+    ]  # fmt: skip
+    x = np.random.default_rng(1).uniform(-1, 1, (B, T, I)).astype("float32")
+    expected = keras.ops.convert_to_numpy(model(x))
+
+    def run(each: Any, x: Array) -> Array:
+        cell = gatewright.load(each.cell, **each.settings).compile("reference", "float32")
+        given = np.ascontiguousarray(x[::-1] if each.reverse else x)
+        y: Array = cell.forward(each.parameters, given).y
+        return y
+
+    ahead, back, plain, last = found
+    y = x.transpose(1, 0, 2)
+    y = np.concatenate([run(ahead, y), run(back, y)[::-1]], -1)
+    y = run(plain, np.ascontiguousarray(y))
+    kernel, bias = model.layers[2].get_weights()
+    # Keras leaves the outputs of a layer that goes backwards in the order in which they came.
+    y = run(last, np.ascontiguousarray(y @ kernel + bias)).transpose(1, 0, 2)
+    assert np.max(np.abs(y - expected)) < 1e-5
+    with pytest.raises(ArgumentError, match="`activation` 'elu' is not a cell of the catalogue"):
+        layer = made.LSTM(H, activation="elu")
+        layer.build((B, T, I))
+        gatewright.keras.layers(layer)
+    with pytest.raises(ArgumentError, match="has no weights yet"):
+        gatewright.keras.layers(made.LSTM(H))
+
+
 def test_weights_convert_without_keras() -> None:
     code = (
         "import sys; sys.modules['keras'] = None\n"

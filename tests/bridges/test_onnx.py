@@ -410,6 +410,11 @@ def test_the_command_line_s_mistakes_are_sentences_with_exit_codes(tmp_path: Pat
     done = command(*given)
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: cannot read {weights} as .npz: ")
+    with weights.open("wb") as file:
+        np.save(file, np.zeros(3))
+    done = command(*given)
+    assert done.returncode == 2
+    assert "it holds one array without a name" in done.stderr
     np.savez(weights, W=np.zeros(3))
     done = command(*given)
     assert done.returncode == 2

@@ -58,13 +58,13 @@ def given(cell: LoadedCell, **place: Any) -> list[Tensor]:
     return [torch.randn(shape, dtype=torch.float64, **place) for shape in shapes]
 
 
-def arguments(known: CudaOperators, kind: str, tensors: list[Tensor]) -> list[Tensor]:
-    """Return the tensors that an operator takes."""
+def arguments(known: CudaOperators, kind: str, tensors: list[Tensor]) -> list[Any]:
+    """Return what an operator takes after its option."""
     if kind != "backward":
         return tensors
     found, contract = known.kept(ALLOWED, *tensors), known.contract
     cotangents = [torch.randn_like(each) for each in found[: contract.results]]
-    return [*cotangents, *tensors, *contract.saved(found)]
+    return [True, True, *cotangents, *tensors, *contract.saved(found)]
 
 
 # What is kept of the first are columns of one array; of the second states of all steps are seen.
@@ -80,7 +80,7 @@ def test_opcheck_passes(cell: str, every: bool, kind: str, gpu: EmulatedDevice) 
     known = cuda_operators(loaded)
     tensors = arguments(known, kind, given(loaded))
     if kind != "kept":
-        tensors = [each.detach().requires_grad_() for each in tensors]
+        tensors = [t if t is True else t.detach().requires_grad_() for t in tensors]
     results = torch.library.opcheck(getattr(known, kind).overload, (ALLOWED, *tensors))
     assert set(results.values()) == {"SUCCESS"}
     assert gpu.launches
@@ -192,7 +192,7 @@ def test_second_derivatives_are_derivatives(gpu: EmulatedDevice) -> None:
     assert torch.autograd.gradgradcheck(run, tensors[0], fast_mode=True)
 
 
-def wrong(tensors: list[Tensor], k: int, how: str) -> list[Tensor]:
+def wrong(tensors: list[Any], k: int, how: str) -> list[Any]:
     changed = tensors[k].float() if how == "single" else tensors[k][..., :-1]
     return [*tensors[:k], changed, *tensors[k + 1 :]]
 
@@ -203,8 +203,8 @@ def wrong(tensors: list[Tensor], k: int, how: str) -> list[Tensor]:
         ("sequence", 0, "narrow", "`W_x?` must have shape|`W` must have shape"),
         ("sequence", 1, "narrow", "must have shape"),
         ("kept", 2, "single", "`W` is of torch.float32, but the inputs of torch.float64"),
-        ("backward", 0, "narrow", "cotangent 0 must have shape"),
-        ("backward", 1, "single", "what the reverse is given` is of torch.float32"),
+        ("backward", 2, "narrow", "cotangent 0 must have shape"),
+        ("backward", 3, "single", "what the reverse is given` is of torch.float32"),
         ("backward", -1, "narrow", "kept array 0 must have shape"),
     ],
 )

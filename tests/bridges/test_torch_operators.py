@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import pytest
@@ -31,8 +32,15 @@ def called(layer: Any, every: bool = False) -> Callable[..., tuple[Any, ...]]:
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("every_state", [False, True])
-@pytest.mark.parametrize("kind", ["sequence", "kept", "backward"])
-def test_opcheck_passes(cell: str, every_state: bool, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "wanted"),
+    [
+        ("sequence", ()),
+        ("kept", ()),
+        *(("backward", wanted) for wanted in product((True, False), repeat=2)),
+    ],
+)
+def test_opcheck_passes(cell: str, every_state: bool, kind: str, wanted: Any) -> None:
     layer, _ = pair(cell)
     known = operators(layer.loaded.with_reverse(every_state=every_state))
     tensors = given(layer)
@@ -41,7 +49,7 @@ def test_opcheck_passes(cell: str, every_state: bool, kind: str) -> None:
         found = known.kept(0, *arguments)
         cotangents = [torch.randn_like(each) for each in found[: known.contract.results]]
         seen = [found[0], *found[known.contract.final : known.contract.results]]
-        arguments = [*cotangents, *arguments, *seen, *found[known.contract.results :]]
+        arguments = [*wanted, *cotangents, *arguments, *seen, *found[known.contract.results :]]
     results = torch.library.opcheck(getattr(known, kind).overload, (0, *arguments))
     assert set(results.values()) == {"SUCCESS"}
 
@@ -269,14 +277,15 @@ def wrong_calls() -> list[tuple[str, str, Callable[[list[Any]], None]]]:
         ("`U_i` must have shape", resized(8, 7, 6)),
         ("must have dtype float64", single),
     ]
-    # Of the reverse: threads, three cotangents, those of the forward, y, and what was kept.
+    # Of the reverse: threads, whether inputs and states have gradients, three cotangents, those of
+    # the forward, y, and what was kept.
     reverse = [
-        ("cotangent 0 must have shape", resized(1, 5, 2, 6)),
-        ("cotangent 2 must have shape", resized(3, 1, 6)),
-        ("`h` must have shape", resized(4, 5, 300, 4)),
-        ("kept array 0 must have shape", resized(19, 4, 3, 6)),
-        ("kept array 1 must have shape", resized(20, 5, 3, 6)),
-        ("kept array 2 must have shape", resized(21, 5, 2, 6)),
+        ("cotangent 0 must have shape", resized(3, 5, 2, 6)),
+        ("cotangent 2 must have shape", resized(5, 1, 6)),
+        ("`h` must have shape", resized(6, 5, 300, 4)),
+        ("kept array 0 must have shape", resized(21, 4, 3, 6)),
+        ("kept array 1 must have shape", resized(22, 5, 3, 6)),
+        ("kept array 2 must have shape", resized(23, 5, 2, 6)),
     ]
     found = [(kind, *each) for kind in ("sequence", "kept") for each in forward]
     return found + [("backward", *each) for each in reverse]
@@ -295,7 +304,7 @@ def test_operators_refuse_what_does_not_fit(
     if kind == "backward":
         found = known.kept(*arguments)
         cotangents = [torch.randn_like(each) for each in found[: known.contract.results]]
-        arguments[1:1] = cotangents
+        arguments[1:1] = [True, True, *cotangents]
         arguments += [found[0], *found[known.contract.results :]]
     operator = getattr(known, kind)
     expected = operator(*arguments)
@@ -304,6 +313,38 @@ def test_operators_refuse_what_does_not_fit(
     with pytest.raises(ArgumentError, match=says):
         operator(*wrong)
     assert distance(operator(*arguments), expected) == 0.0
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_gradients_of_inputs_that_nobody_wants_change_no_other(cell: str) -> None:
+    for layer in pair(cell):
+        x = torch.randn(5, 3, 4, dtype=torch.float64)
+        parameters = [*layer.parameters()]
+        found = torch.autograd.grad(loss(layer(x)), parameters)
+        expected = torch.autograd.grad(loss(layer(x.clone().requires_grad_())), parameters)
+        assert distance(found, expected) == 0.0
+        twice = torch.autograd.grad(loss(layer(x)), parameters, create_graph=True)
+        assert distance(twice, expected) < TOLERANCE
+        assert any(each.requires_grad for each in twice)
+
+
+def test_gradients_of_inputs_that_nobody_wants_are_not_computed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    layer, _ = pair("lstm")
+    asked: list[bool] = []
+    routines = operators(layer.loaded)._kernels("float64", 0).routines
+    whole = routines._call
+
+    def call(direction: str, values: Any, plan: Any) -> None:
+        asked.extend([values["inputs"]] if direction == "backward" else [])
+        whole(direction, values, plan)
+
+    monkeypatch.setattr(routines, "_call", call)
+    x = torch.randn(5, 3, 4, dtype=torch.float64)
+    torch.autograd.backward(loss(layer(x)))
+    torch.autograd.backward(loss(layer(x.requires_grad_())))
+    assert asked == [False, True]
 
 
 def test_a_batch_of_another_size_after_the_first_has_its_own_sizes() -> None:

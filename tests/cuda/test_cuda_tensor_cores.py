@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from tests.cuda.test_cuda_whole import (
     TENSOR_UNEVEN,
     every_shape,
     forced,
+    forced_in,
+    in_pairs,
     known,
     some_shapes,
 )
@@ -32,6 +35,7 @@ from gatewright.verify.reference import ReferenceKernels
 ROUNDING = {"bfloat16": 2.0**-9, "float16": 2.0**-12, "tf32": 2.0**-12}
 
 
+@cache
 def moves(cell: Any, sizes: tuple[int, ...], part: float) -> dict[str, float]:
     """Return how far results of the reference move if every given number does by that part of it.
 
@@ -72,10 +76,10 @@ def test_tensor_cores_agree_to_their_precision(cell: Any, products: str) -> None
     numbers = Numbers(4, KINDS[products])
     for sizes in (TENSOR_SIZES, TENSOR_UNEVEN):
         given = problem(loaded(cell), sizes, "float32")
-        for direction in DIRECTIONS:
-            for shape in some_shapes(cell, direction, sizes, numbers, 0)[:2]:
-                found = solved(forced(cell, direction, shape, products=products), given)
-                assert rounded_too_far(cell, sizes, found, ROUNDING[products]) == []
+        chosen = {d: some_shapes(cell, d, sizes, numbers, 0)[:2] for d in DIRECTIONS}
+        for pair in in_pairs(chosen):
+            found = solved(forced_in(pair, cell, products=products), given)
+            assert rounded_too_far(cell, sizes, found, ROUNDING[products]) == []
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "fast_grnn"])

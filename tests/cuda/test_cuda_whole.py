@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -28,12 +30,13 @@ from gatewright.runtime.cuda.kernels import CudaKernels
 from gatewright.runtime.cuda.launch import bound
 from gatewright.runtime.cuda.planner import Numbers, Shape, StepsPlan, plan, shapes
 from gatewright.runtime.cuda.realms import sized
-from gatewright.runtime.cuda.report import kernel_report
+from gatewright.runtime.cuda.report import kernel_reports
 from gatewright.runtime.cuda.sizes import KINDS
 from gatewright.runtime.cuda.steps import with_steps
 from gatewright.verify.reference import ReferenceKernels
 
-DIRECTIONS = ("forward", "backward")
+KERNELS = {"forward": "steps_whole", "backward": "steps_vjp_whole"}
+DIRECTIONS = tuple(KERNELS)
 # T, B, hidden, input: without tensor cores, and with them; sizes of a word's multiples, and others.
 SIZES, TENSOR_SIZES = (3, 3, 8, 5), (2, 5, 32, 5)
 # At none of these does rounding turn the sign of what a relu reads.
@@ -53,12 +56,32 @@ def forced(
     products: str = "",
 ) -> CudaKernels:
     """Return emulated kernels whose steps run in one shape in one direction, else one by one."""
+    return forced_in({direction: shape}, cell, dtype, order, products)
+
+
+def forced_in(
+    chosen: Mapping[str, Shape | None],
+    cell: Any,
+    dtype: str = "float32",
+    order: str = "random",
+    products: str = "",
+) -> CudaKernels:
+    """Return emulated kernels whose steps run in a shape of their own in each direction."""
     own = loaded(cell)
     device = EmulatedDevice(order)
     text = own.source("cuda")
     kernels = CudaKernels(text, dtype, device=device, fill=np.nan, tier=1, products=products)
-    kernels.steps[direction].planner = lambda *_: StepsPlan(2, "forced", shape, "")
+    for direction, shape in chosen.items():
+        if shape is not None:
+            made = StepsPlan(2, "forced", shape, "")
+            kernels.steps[direction].planner = lambda *_, made=made: made
     return kernels
+
+
+def in_pairs(chosen: Mapping[str, Sequence[Shape | None]]) -> Iterator[dict[str, Shape | None]]:
+    """Yield a shape for each direction until all have been used: one sequence runs both."""
+    for pair in zip_longest(*chosen.values()):
+        yield dict(zip(chosen, pair, strict=True))
 
 
 @cache
@@ -67,6 +90,7 @@ def known(cell: Any, sizes: tuple[int, ...]) -> dict[str, Any]:
     return solved(ReferenceKernels(own.programs), problem(own, sizes, "float64"))
 
 
+@cache
 def every_shape(
     cell: Any, direction: str, sizes: tuple[int, ...] = SIZES, numbers: Numbers = FLOAT32
 ) -> list[Shape]:
@@ -92,18 +116,21 @@ def some_shapes(
     return [*found.values(), *random.Random(repr(cell)).sample(listed, more)]
 
 
-@pytest.mark.parametrize("direction", DIRECTIONS)
 @cells
-def test_one_kernel_agrees_with_the_reference(cell: Any, direction: str) -> None:
+def test_one_kernel_agrees_with_the_reference(cell: Any) -> None:
     for sizes in (SIZES, UNEVEN):
         given = problem(loaded(cell), sizes, "float32")
-        chosen = some_shapes(cell, direction, sizes, more=3 if sizes is SIZES else 0)
-        assert {shape.sizes["BLOCKS"] for shape in chosen} == {1, 2}
-        for shape in chosen:
-            kernels = forced(cell, direction, shape)
+        more = 3 if sizes is SIZES else 0
+        forward, backward = (some_shapes(cell, each, sizes, more=more) for each in DIRECTIONS)
+        for listed in (forward, backward):
+            assert {shape.sizes["BLOCKS"] for shape in listed} == {1, 2}
+        # In the first and in the last sequence the other direction runs step by step.
+        for pair in in_pairs({"forward": [*forward, None], "backward": [None, *backward]}):
+            kernels = forced_in(pair, cell)
             check(known(cell, sizes), solved(kernels, given), 1e-5)
-            name = {"forward": "steps_whole", "backward": "steps_vjp_whole"}[direction]
-            assert kernels.device.launches[name] == 1  # type: ignore[attr-defined]
+            launches = kernels.device.launches  # type: ignore[attr-defined]
+            for direction, name in KERNELS.items():
+                assert launches.get(name, 0) == (pair[direction] is not None)
 
 
 @pytest.mark.parametrize("name", ["gru", "gru_reset_after", "minimal_rnn"])
@@ -122,10 +149,9 @@ def test_one_kernel_that_keeps_nothing_agrees_with_the_reference(name: str) -> N
 def test_it_agrees_in_double_precision_and_in_any_order(name: str, order: str) -> None:
     cell = (name, ())
     given = problem(loaded(cell), UNEVEN, "float64")
-    for direction in DIRECTIONS:
-        for shape in some_shapes(cell, direction, UNEVEN, Numbers(8)):
-            kernels = forced(cell, direction, shape, "float64", order)
-            check(known(cell, UNEVEN), solved(kernels, given), 1e-13)
+    for pair in in_pairs({d: some_shapes(cell, d, UNEVEN, Numbers(8)) for d in DIRECTIONS}):
+        kernels = forced_in(pair, cell, "float64", order)
+        check(known(cell, UNEVEN), solved(kernels, given), 1e-13)
 
 
 # One stage and two, one operand and several, sums of products that are kept; both kinds of parts.
@@ -141,7 +167,11 @@ def test_every_barrier_that_is_removed_is_found(
     given = problem(loaded(cell), sizes, "float32")
     numbers = Numbers(4, KINDS[products])
     chosen = {each: some_shapes(cell, each, sizes, numbers) for each in DIRECTIONS}
+    for listed in chosen.values():
+        # Where blocks meet, every barrier has something to do.
+        listed.sort(key=lambda shape: -shape.sizes["BLOCKS"])
     text = sized(loaded(cell).source("cuda"), chosen["forward"][0].sizes)
+    backward_from = text[: text.index("def steps_vjp_whole")].count("\n")
     count = barriers(text)
     assert count >= 8
 
@@ -150,7 +180,8 @@ def test_every_barrier_that_is_removed_is_found(
             return without_barrier(sized(own, sizes), number)[0]
 
         monkeypatch.setattr(steps_module, "sized", mutated)
-        for direction in DIRECTIONS:
+        line = int(without_barrier(text, number)[1].split()[-1])
+        for direction in DIRECTIONS if line <= backward_from else reversed(DIRECTIONS):
             for shape in chosen[direction]:
                 try:
                     solved(forced(cell, direction, shape, products=products), given)
@@ -252,33 +283,33 @@ def planned(cell: Any, direction: str, products: str) -> tuple[Code, Shape]:
     return own.code(shape.sizes), shape
 
 
-def keeps_everything_in_registers(code: Code, shape: Shape, tensor: bool) -> None:
+def keep_everything_in_registers(made: list[tuple[Code, Shape]], tensor: bool) -> None:
     for arch in ("sm_80", "sm_90", "sm_100"):
-        found = kernel_report(code, arch, shape.threads, shape.shared)
-        assert found.faults == ()
-        assert found.float64 == 0
-        assert found.registers <= 255
-        assert (found.tensor > 0) == tensor
+        for found in kernel_reports([(code, s.threads, s.shared) for code, s in made], arch):
+            assert found.faults == ()
+            assert found.float64 == 0
+            assert found.registers <= 255
+            assert (found.tensor > 0) == tensor
 
 
 @compiles
-@pytest.mark.parametrize("direction", DIRECTIONS)
 @cells
-def test_one_kernel_keeps_everything_in_registers(cell: Any, direction: str) -> None:
-    keeps_everything_in_registers(*planned(cell, direction, ""), False)
+def test_one_kernel_keeps_everything_in_registers(cell: Any) -> None:
+    keep_everything_in_registers([planned(cell, each, "") for each in DIRECTIONS], False)
 
 
 @compiles
 @pytest.mark.parametrize("products", ["bfloat16", "tf32"])
-@pytest.mark.parametrize("direction", DIRECTIONS)
 @cells
-def test_so_does_one_on_tensor_cores(cell: Any, direction: str, products: str) -> None:
-    code, shape = planned(cell, direction, products)
-    if "multiply(" in code.text.split("@whole")[1 if direction == "forward" else 2]:
-        keeps_everything_in_registers(code, shape, True)
+def test_so_does_one_on_tensor_cores(cell: Any, products: str) -> None:
+    made = [planned(cell, each, products) for each in DIRECTIONS]
+    kernels = made[0][0].text.split("@whole")[1:]
+    if all("multiply(" in text for text in kernels):
+        keep_everything_in_registers(made, True)
     else:
-        # Nothing is multiplied: it is the kernel of the test before, in another shape.
+        # Nothing is multiplied: they are the kernels of the test before, in another shape.
         assert cell[0] == "indrnn"
+        assert not any("multiply(" in text for text in kernels)
 
 
 @compiles
@@ -295,7 +326,7 @@ def test_float16_differs_from_bfloat16_by_the_names_of_instructions(
     wanted = paired.replace("bf16", "f16")
     assert wanted != paired
     assert instructions(ptx_of(other, same.threads)) == instructions(wanted)
-    keeps_everything_in_registers(other, same, True)
+    keep_everything_in_registers([(other, same)], True)
 
 
 def instructions(ptx: str) -> list[str]:

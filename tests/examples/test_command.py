@@ -121,7 +121,23 @@ def test_a_race_against_something_else_ends_in_no(
     assert "error: eager trained something else than lstm" in capsys.readouterr().err
 
 
+TWO = """cell: two
+title: Two inputs
+cite: [nobody2026]
+inputs: {x: input, gap: time}
+states: {h: hidden}
+parameters:
+  W: [hidden, input]
+  V: [hidden, time]
+equations:
+  h': tanh(W @ x + V @ gap + h)
+output: h'
+"""
+
+
 def test_mistakes_are_sentences(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    two = tmp_path / "two.yaml"
+    two.write_text(TWO)
     cases = [
         (["nothing"], "'nothing' is not one of"),
         (["adding", "--cell", "lstn"], "lstn"),
@@ -130,6 +146,8 @@ def test_mistakes_are_sentences(capsys: pytest.CaptureFixture[str], tmp_path: Pa
         (["adding", "--output", "x.json"], "--output is for the times of --against"),
         (["forecast", "--length", "12"], "`length` of forecast must be above 20; got 12"),
         (["char_lm", "--length", "9000"], "`length` of char_lm must be below"),
+        (["adding", "--seed", str(2**63)], "is not in the range"),
+        (["adding", "--cell", str(two)], "`two` has inputs `x`, `gap`: an example gives one"),
     ]
     for arguments, sentence in cases:
         assert run(["example", *arguments]) == 2

@@ -78,6 +78,31 @@ def test_a_cell_of_ones_own_can_be_trained(tmp_path: Path) -> None:
     assert train(job).final < 0.8 * job.baseline
 
 
+def test_further_dimensions_of_a_cell_have_the_size_of_the_hidden_one(tmp_path: Path) -> None:
+    path = tmp_path / "wide.yaml"
+    path.write_text(WIDE)
+    trainer = Trainer(begin("reversal", path, TINY, backend="eager"))
+    assert math.isfinite(trainer.step(0))
+    shapes = {n: tuple(each.shape) for n, each in trainer.job.model.named_parameters()}
+    assert (TINY.hidden,) * 2 in {each for n, each in shapes.items() if n.endswith(".U")}
+
+
+WIDE = """cell: wide
+title: A memory beside the hidden state
+cite: [nobody2026]
+inputs: {x: input}
+states: {h: hidden, m: memory}
+parameters:
+  W: [hidden, input]
+  V: [memory, input]
+  U: [hidden, memory]
+equations:
+  m': tanh(V @ x) + m
+  h': tanh(W @ x + U @ m' + h)
+output: h'
+"""
+
+
 LEAKY = """cell: leaky
 title: A leaky integrator
 cite: [nobody2026]

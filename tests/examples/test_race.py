@@ -10,9 +10,10 @@ torch = pytest.importorskip("torch", reason="the examples use PyTorch")
 
 from gatewright.bridges.torch.layer import RecurrentLayer  # noqa: E402
 from gatewright.examples.jobs import begin  # noqa: E402
-from gatewright.examples.training import Size  # noqa: E402
+from gatewright.examples.training import Size, Trainer  # noqa: E402
 from gatewright.studies import race as races  # noqa: E402
 from gatewright.studies.race import OURS, Race, Runner, race, runners  # noqa: E402
+from gatewright.studies.race_floor import operations, without_layers  # noqa: E402
 from gatewright.studies.race_peers import PEERS, replaced, torch_nn  # noqa: E402
 
 SIZE = Size(hidden=16, batch=8, length=8, steps=30, rate=0.01)
@@ -99,14 +100,40 @@ def test_two_biases_that_both_learn_are_noticed(monkeypatch: pytest.MonkeyPatch)
 def test_rounding_that_training_lets_grow_is_no_disagreement() -> None:
     """Copying is learned all at once: after that step two runs are no longer close."""
     late = races.COMPARED * (1.0,)
-    found = Race("lstm", Runner(OURS, 1.0, (*late, 0.1)), (Runner("loop", 2.0, (*late, 0.3)),))
-    assert found.ratio(found.others[0]) == 2.0
+    ours, loop = Runner(OURS, 1.0, (*late, 0.1)), Runner("loop", 2.0, (*late, 0.3))
+    found = Race("lstm", ours, (loop,), 0.5)
+    assert found.ratio(loop) == 2.0
+    assert found.ceiling(loop) == 4.0
     assert found.disagreements == ()
 
 
 def test_a_loss_that_is_no_number_agrees_with_nothing() -> None:
     nan = float("nan")
     ours, other = Runner(OURS, 1.0, (1.0, 0.5)), Runner("loop", 2.0, (1.0, nan))
-    found = Race("lstm", ours, (other,))
+    found = Race("lstm", ours, (other,), 0.5)
     assert found.ratio(other) is None
+    assert found.ceiling(other) is None
     assert len(found.disagreements) == 1
+
+
+@pytest.mark.parametrize("name", ["reversal", "char_lm", "adding"])
+@pytest.mark.parametrize("cell", ["lstm_peephole", "gru"])
+def test_the_products_of_a_step_are_those_of_its_layers(name: str, cell: str) -> None:
+    """Twice the numbers of matrices, forward and for two gradients; `adding` learns no input."""
+    job = begun(cell, name)
+    layers = [each for each in job.model.modules() if isinstance(each, RecurrentLayer)]
+    expected = 0
+    for layer in layers:
+        ((_, held),) = layer.named_cell_parameters()
+        read = 4 if name == "adding" else 6
+        expected += sum(read * each.numel() for n, each in held.items() if n.startswith("W_"))
+        expected += sum(6 * each.numel() for n, each in held.items() if n.startswith("U_"))
+    assert operations(job) == expected * SIZE.length * SIZE.batch
+
+
+def test_without_its_layers_a_model_learns_the_rest_alone() -> None:
+    job = begun("lstm")
+    rest = without_layers(job)
+    Trainer(rest).step(0)
+    names = {name for name, _ in job.model.named_parameters() if "coder." not in name}
+    assert {name for name, each in rest.model.named_parameters() if each.grad is not None} == names

@@ -90,6 +90,11 @@ def test_numbers_and_gradients_are_those_of_the_pytorch_layer(
     expected = dict(zip(held, rest, strict=True))
     assert max(apart(found.parameters[n], expected[n]) for n in held) < 1e-12
 
+    part = ours.backward(run, ct_y, ct_state, ct_states, inputs=False)
+    assert part.x is None
+    for mine, whole in ((part.state, found.state), (part.parameters, found.parameters)):
+        assert all(np.array_equal(mine[n], each) for n, each in whole.items())
+
 
 @pytest.mark.parametrize("proj_size", [0, 2])
 def test_an_lstm_is_that_of_pytorch(proj_size: int) -> None:
@@ -175,6 +180,48 @@ def test_nothing_in_gives_nothing_out(sizes: tuple[int, int]) -> None:
     assert not any(array.any() for array in found.parameters.values())
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"num_layers": 2, "bidirectional": True, "learn_initial_state": True},
+        {"batch_first": True, "zoneout": 0.3},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("given", [False, True], ids=["no states", "states"])
+def test_a_sequence_without_a_batch_is_the_one_row_of_one(
+    options: dict[str, Any], given: bool
+) -> None:
+    layer = gatewright.layer("lstm", INPUT, HIDDEN, **options, dtype=np.float64, target="reference")
+    stream, row = np.random.default_rng(6), int(not layer.batch_first)
+    parameters = {n: a + stream.normal(size=a.shape) for n, a in layer.init().items()}
+    x, count = stream.normal(size=(T, INPUT)), len(layer.network.groups)
+    state = {n: stream.normal(size=(count, HIDDEN)) for n in "hc"} if given else None
+    whole = {n: each[:, None] for n, each in state.items()} if state else None
+    alone = layer.forward(parameters, x, state, every_state=True)
+    rows = layer.forward(parameters, np.expand_dims(x, row), whole, every_state=True)
+    cts = [{n: stream.normal(size=a.shape) for n, a in each.items()} for each in
+           (alone.state, alone.states)]  # fmt: skip
+    ct_y = stream.normal(size=alone.y.shape)
+    found = layer.backward(alone, ct_y, *cts)
+    expected = layer.backward(
+        rows,
+        np.expand_dims(ct_y, row),
+        {n: each[:, None] for n, each in cts[0].items()},
+        {n: np.expand_dims(each, row + 1) for n, each in cts[1].items()},
+    )
+    assert np.array_equal(alone.y, rows.y.squeeze(row))
+    assert np.array_equal(found.x, expected.x.squeeze(row))
+    for n in "hc":
+        assert np.array_equal(alone.state[n], rows.state[n][:, 0])
+        assert np.array_equal(alone.states[n], rows.states[n].squeeze(row + 1))
+        assert np.array_equal(found.state[n], expected.state[n][:, 0])
+    assert all(np.array_equal(found.parameters[n], expected.parameters[n]) for n in parameters)
+    windows = list(layer.windows(parameters, x, 4, state))
+    assert [steps.stop for steps, _ in windows] == [4, 6]
+
+
 def test_new_parameters_depend_on_the_seed_and_their_name_alone() -> None:
     layer = gatewright.layer("gru", INPUT, HIDDEN, num_layers=2, learn_initial_state=True)
     first, second = layer.init(seed=3), layer.init(seed=3)
@@ -212,6 +259,9 @@ def mistakes() -> dict[str, Any]:
         ),
         "`lengths` must be 4 whole numbers": forward(X, lengths=[1.5, 2, 2, 2]),
         "`lengths` must be from 1 to 6": forward(X, lengths=[7, 2, 2, 2]),
+        "`lengths` must be 4 whole": forward(X, lengths=[[1], [2, 3], [1], [1]]),
+        "`lengths` need x [T, B, input]": forward(X[:, 0], lengths=[1]),
+        "`rng` must be a numpy.random.Generator; got 3": forward(X, rng=3),
         "this run kept nothing": lambda: layer.backward(light, zeros),
         "`ct_y` must have shape [6, 4, 5]": lambda: layer.backward(run, zeros[1:]),
         "these kernels take no cotangent of `c`": lambda: layer.backward(
@@ -219,11 +269,24 @@ def mistakes() -> dict[str, Any]:
         ),
         "ct_states have unknown `z`": lambda: layer.backward(run, zeros, None, {"z": zeros}),
         "`every` must be between 1 and": lambda: next(layer.windows(parameters, X, 0)),
+        "`x` must be a NumPy array; got str": lambda: next(layer.windows(parameters, "x", 2)),
         "`dtype` must be float32 or float64": lambda: gatewright.layer(
             "lstm", 3, 5, dtype="float16"
         ),
         "`dropout` must be a number from 0 to 1; got 2": lambda: gatewright.layer(
             "lstm", 3, 5, dropout=2
+        ),
+        "no option `dropuot`: did you mean `dropout`?": lambda: gatewright.layer(
+            "lstm", 3, 5, dropuot=0.5
+        ),
+        "no option `batchfirst`: did you mean `batch_first`?": lambda: gatewright.torch.layer(
+            "janet", 3, 5, batchfirst=True
+        ),
+        "no option `thread`: did you mean `threads`?": lambda: gatewright.layer(
+            "lstm", 3, 5, thread=2
+        ),
+        "`beta` must be a number, or a name; got None": lambda: gatewright.layer(
+            "janet", 3, 5, beta=None
         ),
     }
 

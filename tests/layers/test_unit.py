@@ -62,3 +62,6 @@ def test_several_inputs_and_mistakes() -> None:
     with pytest.raises(ArgumentError, match="parameters lack `W_r`"):
         gatewright.unit("gru").forward({}, [0.5])
     assert repr(unit) == "Unit('gru_zoneout')"
+    assert gatewright.unit("janet", beta=2.0).loaded.cell.constants[0].value == 2.0
+    with pytest.raises(ArgumentError, match="a loaded cell has its settings: beta come late"):
+        gatewright.unit(gatewright.load("janet"), beta=2.0)

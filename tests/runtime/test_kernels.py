@@ -322,6 +322,31 @@ def test_checkpoints_change_no_bit(name: str, every: int, kernels_of: KernelsOf)
     assert same(gradients(kernels, whole), gradients(kernels, pieces))
 
 
+@pytest.mark.parametrize("every", [None, 3])
+@pytest.mark.parametrize("name", ["lstm_peephole", "gru", "fast_grnn"])
+def test_gradients_of_inputs_are_left_out_where_nobody_wants_them(
+    name: str, every: int | None, kernels_of: KernelsOf
+) -> None:
+    parameters, x, state = arguments(name, T=16)
+    kernels = kernels_of(name, fill=np.nan)
+    run = kernels.forward(parameters, x, state, checkpoint=every)
+    ct_y = np.linspace(-1.0, 2.0, run.y.size).reshape(run.y.shape)
+    whole, part = (kernels.backward(run, ct_y, inputs=inputs) for inputs in (True, False))
+    assert part.x is None
+    assert same(whole.state, part.state)
+    assert same(whole.parameters, part.parameters)
+
+
+def test_gradients_of_inputs_that_nobody_wants_are_not_computed(kernels_of: KernelsOf) -> None:
+    parameters, x, state = arguments("lstm")
+    kernels = kernels_of("lstm", fill=np.nan)
+    run = kernels.forward(parameters, x, state)
+    cts, kept = {"ct_y": np.ones_like(run.y)}, run.kept or {}
+    for inputs in (True, False):
+        found = kernels.routines.backward(run.parameters, run.sizes, kept, cts, {}, inputs=inputs)
+        assert np.isnan(found["d_x"]).all() != inputs
+
+
 def test_the_reference_sums_gradients_over_pieces_too() -> None:
     parameters, x, state = arguments("gru", T=16)
     kernels = load("gru").compile("reference", "float64")

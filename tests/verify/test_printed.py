@@ -70,6 +70,12 @@ FAULTS = {
     "a step of another chunk": (LSTM, "W_f_x[t - first]", "W_f_x[t]"),
     "the wrong turn": (LSTM, "d_c[(t + 1) % 2]", "d_c[t % 2]"),
     "chunks in the other order": (LSTM, "range(T, 0, -chunk)", "range(chunk, T + 1, chunk)"),
+    "gradients of inputs left out": (LSTM, "if inputs:", "if more:"),
+    "a step that only gradients of inputs wait for": (
+        LSTM,
+        "range(T, 0, -chunk)",
+        "range(T if inputs else 1, 0, -chunk)",
+    ),
     "a gradient not added up": (LSTM, "more or last < T", "more"),
     "an outer product of the next state": (
         LSTM,

@@ -41,7 +41,7 @@ def checked_parameters(cell: Cell, given: object) -> Checked:
     Raises ArgumentError if one is missing, unknown, of another dtype or shape, or empty.
     """
     arrays = checked_dict("parameters", given, tuple(each.name for each in cell.parameters))
-    dtype = _dtype(arrays)
+    dtype = dtype_of(arrays)
     sizes: dict[str, int] = {}
     found: dict[str, Array] = {}
     for name, dims in ((each.name, each.dims) for each in cell.parameters):
@@ -55,10 +55,15 @@ def checked_parameters(cell: Cell, given: object) -> Checked:
     return Checked(found, sizes, dtype)
 
 
-def _dtype(arrays: Mapping[str, Any]) -> str:
-    """Return the dtype of the first array, if it is one that cells are computed in."""
+def dtype_of(arrays: Mapping[str, Any]) -> str:
+    """Return the dtype of the first array, if it is one that cells are computed in.
+
+    Raises ArgumentError if it is another, or no array.
+    """
     for name, array in arrays.items():
-        dtype = str(getattr(array, "dtype", "float32"))
+        if not isinstance(array, np.ndarray):
+            raise ArgumentError(f"`{name}` must be a NumPy array; got {type(array).__name__}")
+        dtype = str(array.dtype)
         if dtype not in REAL:
             raise ArgumentError(f"`{name}` must have dtype float32 or float64; got {dtype}")
         return dtype
@@ -68,9 +73,10 @@ def _dtype(arrays: Mapping[str, Any]) -> str:
 def read_weights(path: str | Path) -> dict[str, Array]:
     """Return the arrays of an `.npz` file by name. Raises ArgumentError if it cannot be read."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("it holds one array without a name; save a dict with numpy.savez")
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("it holds one array without a name; save a dict with numpy.savez")
+        with archive:
             return {name: archive[name] for name in archive.files}
     except OSError as error:
         raise ArgumentError(f"cannot read {path}: {error.strerror or error}") from None

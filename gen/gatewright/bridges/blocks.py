@@ -51,6 +51,21 @@ class Stacked:
     P: Array | None = None
 
 
+@dataclass(frozen=True)
+class Weights:
+    """Weights of one direction of a layer in our words: `gatewright.load(cell, **settings)`.
+
+    `reverse` says that the direction is from the last step to the first; `node` is what the layer
+    is called where it came from.
+    """
+
+    cell: str
+    settings: Mapping[str, str]
+    parameters: dict[str, Array]
+    reverse: bool = False
+    node: str = ""
+
+
 def stacked(blocks: Blocks, parameters: Mapping[str, Array]) -> Stacked:
     """Return our parameters as a library stacks them; they must be those of `blocks.cell`."""
 

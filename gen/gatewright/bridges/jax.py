@@ -13,6 +13,7 @@ would be a third program to certify, and whoever asks for one gets the right num
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from gatewright.bridges.arguments import cell_of
@@ -28,7 +29,7 @@ try:
 except ImportError as error:
     raise missing("jax", "jax") from error
 
-from gatewright.bridges.jax_kernels import ROUTES, KernelCalls, supported
+from gatewright.bridges.jax_kernels import ROUTES, KernelCalls, supported, vary, varying
 
 __all__ = ["LIBRARY", "cell", "sequence"]
 
@@ -40,16 +41,19 @@ def cell(loaded: LoadedCell) -> Step:
     """Return a cell as a pure function of `jax.numpy`: (params, carry, x) -> (carry, y).
 
     x is [..., dim] (a dict of such arrays if the cell has several inputs), every state [..., dim]
-    with the same leading axes, y [..., dim]; parameters have their declared shapes. The function
+    with the same leading axes, y [..., dim]; parameters have their declared shapes. A cell with a
+    `clip` bounds what the step hands back to the one before, and has no forward mode. The function
     raises ArgumentError, when it is traced, if an array does not fit the cell.
     """
-    known = cell_of(loaded)
+    known, clip = cell_of(loaded), loaded.reverse.clip
     equations = step(known, LIBRARY)
     constants = {constant.name: constant.value for constant in known.constants}
     width = known.shape_of(known.output)
 
     def one(params: Mapping[str, Any], carry: Mapping[str, Any], x: Any) -> tuple[Tree, Any]:
         parameters, states, inputs, sizes = _checked(known, params, carry, x, leading=None)
+        if clip is not None:
+            states = {name: _clipped(clip, state) for name, state in states.items()}
         values = {**constants, **parameters, **inputs, **states}
         y = equations(values)
         rows = next(iter(states.values())).shape[:-1]
@@ -94,7 +98,7 @@ def sequence(loaded: LoadedCell, *, threads: int | None = None, route: str | Non
     def whole(params: Mapping[str, Any], carry: Mapping[str, Any], xs: Any) -> tuple[Tree, Any]:
         parameters, states, inputs, _ = _checked(known, params, carry, xs, leading=("T", "B"))
         only = inputs if len(inputs) > 1 else next(iter(inputs.values()))
-        return run(parameters, states, only)
+        return run(*_varying_alike((parameters, states, only)))
 
     return whole
 
@@ -182,6 +186,16 @@ def _checked(
     return parameters, states, inputs, sizes
 
 
+def _varying_alike(tree: Any) -> Any:
+    """Return arrays that vary over the same axes of a mesh, inside `jax.shard_map`.
+
+    A parameter that all devices share has a gradient which is the sum of theirs: the reverse of
+    being told apart here.
+    """
+    axes = frozenset[str]().union(*map(varying, jax.tree.leaves(tree)))
+    return jax.tree.map(lambda each: vary(each, axes), tree)
+
+
 def _fitting(
     kind: str,
     variables: tuple[Variable, ...],
@@ -206,6 +220,18 @@ def _fitting(
         sizes.update(zip(dims, array.shape, strict=True))
         found[name] = array
     return found
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _clipped(clip: float, value: Any) -> Any:
+    """Return the value; every entry of its cotangent is kept within plus or minus `clip`."""
+    return value
+
+
+_clipped.defvjp(
+    lambda clip, value: (value, None),
+    lambda clip, _, ct: (jnp.clip(ct, -clip, clip),),
+)
 
 
 def _hard_tanh(x: Any) -> Any:

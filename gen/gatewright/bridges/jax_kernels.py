@@ -102,17 +102,20 @@ class KernelCalls:
         self, routine: tuple[Function, str], arguments: list[Any], shapes: list[Shape]
     ) -> list[Any]:
         run, target = routine
-        dtype = arguments[0].dtype
+        dtype, axes = arguments[0].dtype, varying(arguments[0])
         results = [_described(shape, dtype) for shape in shapes]
-        if self._route == "ffi":
-            return list(jax.ffi.ffi_call(target, results, vmap_method="sequential")(*arguments))
 
         def called(*given: Any) -> list[Array]:
             found = [np.empty(each.shape, each.dtype) for each in results]
             run([np.require(each, requirements=("C", "A", "W")) for each in given], found)
             return found
 
-        return list(jax.pure_callback(called, results, *arguments, vmap_method="sequential"))
+        if self._route == "ffi":
+            found = jax.ffi.ffi_call(target, results, vmap_method="sequential")(*arguments)
+        else:
+            found = jax.pure_callback(called, results, *arguments, vmap_method="sequential")
+        # What comes back says nothing of the mesh; it differs where the arguments do.
+        return [vary(each, axes) for each in found]
 
     def _routine(self, direction: str, carry: Tree) -> tuple[Kernels, Function, str]:
         """Return kernels, the function that runs one direction of them, and its target's name."""
@@ -157,6 +160,22 @@ def _register(target: str, run: Function) -> None:
         _TARGETS[target] = xla_ffi.handler(run, speaks)
         pointer = jax.ffi.pycapsule(_TARGETS[target])  # type: ignore[no-untyped-call, unused-ignore]
         jax.ffi.register_ffi_target(target, pointer, platform="cpu")
+
+
+def varying(array: Any) -> frozenset[str]:
+    """Return the axes of a mesh over which an array varies, inside `jax.shard_map`."""
+    kind = getattr(jax, "typeof", lambda _: None)(array)
+    # A set of its own in older versions.
+    newer = getattr(getattr(kind, "manual_axis_type", None), "varying", None)
+    found: frozenset[str] = newer or getattr(kind, "vma", None) or frozenset()
+    return found
+
+
+def vary(array: Any, axes: frozenset[str]) -> Any:
+    """Return an array as one that varies over these axes of a mesh too."""
+    more = tuple(axes - varying(array))
+    # Versions without it infer nothing from what is missing.
+    return jax.lax.pcast(array, more, to="varying") if more and hasattr(jax.lax, "pcast") else array
 
 
 def _described(shape: Shape, dtype: Any) -> Any:

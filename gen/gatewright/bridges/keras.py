@@ -3,14 +3,16 @@
     from_keras(layer.get_weights(), "GRU", reset_after=True)   our parameters
     to_keras(parameters, "GRU", reset_after=True)              what layer.set_weights takes
     cell("GRU", reset_after=True)                              the cell that these belong to
+    layers(model)                                              the same for all layers of a model
 
 Keras (keras/src/layers/rnn/{lstm,gru,simple_rnn}.py) keeps a kernel [I, G * H], a recurrent kernel
 [H, G * H] and a bias [G * H], with gates as columns, `i f c o` and `z r h`. A GRU with
 `reset_after`, its default, has a bias [2, G * H], of the input's and of the state's product. Its z
 keeps the old state; that of our `gru` admits the candidate. TensorFlow's Keras has the same layout.
 
-Why lists of arrays and not layers: they are what `get_weights` returns with every backend and what
-old files hold, and so nothing here needs Keras.
+Why lists of arrays: they are what `get_weights` returns with every backend and what old files hold.
+A layer knows more, its activations and direction, and is asked for it by its own methods; so
+nothing here needs Keras.
 """
 
 from __future__ import annotations
@@ -21,11 +23,11 @@ from typing import Any
 import numpy as np
 
 from gatewright.bridges.arguments import REAL, cell_of, checked_parameters
-from gatewright.bridges.blocks import Blocks, Stacked, stacked, unstacked
+from gatewright.bridges.blocks import Blocks, Stacked, Weights, stacked, unstacked
 from gatewright.loaded import LoadedCell, load
 from gatewright.runtime.validate import ArgumentError, Array
 
-__all__ = ["cell", "from_keras", "to_keras"]
+__all__ = ["Weights", "cell", "from_keras", "layers", "to_keras"]
 
 GRU = ("_z", "_r", "_n")
 BLOCKS = {
@@ -35,6 +37,9 @@ BLOCKS = {
     ("SimpleRNN", False): Blocks("elman", ("",)),
 }
 KINDS = ("LSTM", "GRU", "SimpleRNN")
+# What Keras's layers compute with if they are not told.
+DEFAULTS = {"activation": "tanh", "recurrent_activation": "sigmoid"}
+ELMAN_ACTIVATIONS = ("tanh", "relu")
 
 
 def cell(kind: str, *, reset_after: bool = True, **settings: str) -> LoadedCell:
@@ -93,6 +98,53 @@ def to_keras(
     return [np.ascontiguousarray(each) for each in (arrays.W.T, arrays.R.T, bias)]
 
 
+def layers(model: Any) -> tuple[Weights, ...]:
+    """Return the weights of every LSTM, GRU and SimpleRNN of a Keras model, or of one layer.
+
+    They come in the model's order, those of a Bidirectional layer one after the other; other
+    layers are left out. Raises ArgumentError for a recurrent layer that no cell of the catalogue
+    computes, such as one with other activations, and for one without weights yet.
+    """
+    if not hasattr(model, "get_config"):
+        raise ArgumentError(f"`model` must be a Keras model or layer; got {type(model).__name__}")
+    kind = type(model).__name__
+    if kind == "Bidirectional":
+        return layers(model.forward_layer) + layers(model.backward_layer)
+    if kind in KINDS:
+        return (_converted(model, kind),)
+    if known := {each.__name__ for each in type(model).__mro__} & {*KINDS, "RNN"}:
+        raise ArgumentError(
+            f"layer {model.name!r} is a {kind}, a {known.pop()} of another kind: what it computes "
+            "is unknown; `from_keras` takes the arrays of `get_weights`"
+        )
+    return tuple(found for each in getattr(model, "layers", ()) for found in layers(each))
+
+
+def _converted(layer: Any, kind: str) -> Weights:
+    """Return the weights of one layer. Raises ArgumentError if no cell computes it."""
+    config = layer.get_config()
+    settings = {}
+    for key, usual in DEFAULTS.items():
+        found = config.get(key, usual)
+        if kind == "SimpleRNN" and key == "activation" and found in ELMAN_ACTIVATIONS:
+            settings[key] = found
+        elif found != usual:
+            raise ArgumentError(
+                f"{kind} {layer.name!r} with `{key}` {found!r} is not a cell of the catalogue"
+            )
+    arrays = layer.get_weights()
+    if not arrays:
+        raise ArgumentError(f"{kind} {layer.name!r} has no weights yet: build it or call it once")
+    reset_after = bool(config.get("reset_after", True))
+    return Weights(
+        _blocks(kind, reset_after).cell,
+        settings,
+        from_keras(arrays, kind, reset_after=reset_after),
+        bool(config.get("go_backwards")),
+        layer.name,
+    )
+
+
 def _blocks(kind: str, reset_after: bool) -> Blocks:
     if kind not in KINDS:
         raise ArgumentError(f"`kind` must be one of {', '.join(KINDS)}; got {kind!r}")
@@ -103,8 +155,11 @@ def _named(kind: str, reset_after: bool) -> str:
     return f"GRU(reset_after={bool(reset_after)})" if kind == "GRU" else kind
 
 
-def _checked(weights: Sequence[Any], kind: str) -> list[Array]:
+def _checked(weights: object, kind: str) -> list[Array]:
     """Return two or three arrays of one real dtype. Raises ArgumentError."""
+    if not isinstance(weights, Sequence):
+        given = type(weights).__name__
+        raise ArgumentError(f"`weights` must be a list of arrays, as `get_weights`; got {given}")
     arrays = list(weights)
     if len(arrays) not in (2, 3):
         raise ArgumentError(

@@ -1,12 +1,13 @@
 """LoadedCell, parameters -> ONNX model, and ONNX's own recurrent weights -> parameters.
 
-    export(cell, parameters, path)   a model of the cell, for inference
+    export(cell, parameters, path)   a model of the cell, or of layers of it, for inference
     parameters(model)                our parameters of the one recurrent node of a model
     layers(model)                    the same for each of its nodes and directions
 
 A model takes x [T, B, dim] by the cell's names and initial_h [B, dim] for every state, all of which
-must be given, and returns y [T, B, dim] and final_h [B, dim] for every state. T and B are at least
-1: onnxruntime 1.31 refuses a `Scan` over nothing and ends the process in an RNN, LSTM or GRU.
+must be given, and returns y [T, B, dim] and final_h [B, dim] for every state; `onnx_layers` says
+what that of layers does. T and B are at least 1: onnxruntime 1.31 refuses a `Scan` over nothing and
+ends the process in an RNN, LSTM or GRU.
 
 Why a cell becomes RNN, LSTM or GRU only in single precision: onnxruntime has no double precision
 for these operators and has it for `Scan`.
@@ -21,12 +22,15 @@ from pathlib import Path
 from typing import Any
 
 from gatewright import __version__
-from gatewright.bridges.arguments import cell_of, checked_parameters
+from gatewright.bridges.arguments import cell_of, checked_parameters, dtype_of
+from gatewright.bridges.blocks import Weights
 from gatewright.bridges.missing import missing
 from gatewright.bridges.onnx_graph import Graph, Node, Shape, scan
-from gatewright.bridges.onnx_native import GATES, Weights, native, operator_of, weights_of
-from gatewright.loaded import LoadedCell
-from gatewright.runtime.validate import ArgumentError, Array
+from gatewright.bridges.onnx_layers import stacked_layers
+from gatewright.bridges.onnx_native import GATES, Operator, native, operator_of, weights_of
+from gatewright.language.cell import Cell
+from gatewright.layers.network import Network
+from gatewright.runtime.validate import ArgumentError, Array, checked_dict
 
 try:
     import onnx
@@ -46,7 +50,7 @@ WEIGHTS = {1: "W", 2: "R", 3: "B", 7: "P"}
 
 
 def export(
-    cell: LoadedCell,
+    cell: Any,
     parameters: Mapping[str, Array],
     path: str | os.PathLike[str] | None = None,
     *,
@@ -54,21 +58,24 @@ def export(
 ) -> Any:
     """Return an ONNX model of a cell with these parameters, and write it to `path` if given.
 
-    A cell that is ONNX's LSTM, GRU or RNN becomes that operator in single precision, every other a
-    `Scan` over its equations; `native_operator` asks for the one or the other. Raises ArgumentError
-    if parameters do not fit the cell, if the operator was asked for and there is none, or if the
-    file cannot be written.
+    `cell` may be layers too, of `gatewright.layer` or `gatewright.torch.layer`, with parameters by
+    their names, such as `l0.W_i`; if they are PyTorch's, these are
+    `{name: each.numpy() for name, each in layer.state_dict().items()}`. A cell that is ONNX's LSTM,
+    GRU or RNN becomes that operator in single precision, every other a `Scan` over its equations;
+    `native_operator` asks for the one or the other. Raises ArgumentError if parameters do not fit,
+    if the operator was asked for and there is none, or if the file cannot be written.
     """
-    known = cell_of(cell)
-    checked = checked_parameters(known, parameters)
-    operator = operator_of(known)
-    if native_operator and operator is None:
-        raise ArgumentError(f"ONNX has no operator for {known.identifier}: it becomes a `Scan`")
-    if native_operator is None:
-        native_operator = checked.dtype == "float32"
-    use = operator if native_operator else None
-    graph = native(known, checked, use) if use else scan(known, checked)
-    element = ELEMENTS[checked.dtype]
+    described = getattr(cell, "network", None)
+    if isinstance(described, Network):
+        arrays = checked_dict("parameters", parameters, tuple(described.shapes))
+        use = _operator(described.cell, dtype_of(arrays), native_operator)
+        graph, dtype = stacked_layers(described, arrays, use, cell.batch_first)
+    else:
+        known = cell_of(cell)
+        checked = checked_parameters(known, parameters)
+        use, dtype = _operator(known, checked.dtype, native_operator), checked.dtype
+        graph = native(known, checked, use) if use else scan(known, checked)
+    element = ELEMENTS[dtype]
     model = helper.make_model(
         _graph(graph, element),
         opset_imports=[helper.make_opsetid("", OPSET)],
@@ -80,6 +87,14 @@ def export(
     if path is not None:
         _write(Path(path), model.SerializeToString())
     return model
+
+
+def _operator(cell: Cell, dtype: str, wanted: bool | None) -> Operator | None:
+    """Return the operator that a cell becomes, None for a `Scan`. Raises ArgumentError."""
+    operator = operator_of(cell)
+    if wanted and operator is None:
+        raise ArgumentError(f"ONNX has no operator for {cell.identifier}: it becomes a `Scan`")
+    return operator if wanted or (wanted is None and dtype == "float32") else None
 
 
 def parameters(model: Any) -> dict[str, Array]:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from gatewright.bridges.arguments import Checked
-from gatewright.bridges.blocks import Blocks, Stacked, stacked, unstacked
+from gatewright.bridges.blocks import Blocks, Stacked, Weights, stacked, unstacked
 from gatewright.bridges.onnx_graph import Graph, Node, interface, shapes
 from gatewright.language import catalogue
 from gatewright.language.cell import Cell
@@ -60,17 +60,6 @@ class Operator:
     kind: str
     attributes: Mapping[str, Any]
     blocks: Blocks
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Weights of one direction of a node in our words: `gatewright.load(cell, **settings)`."""
-
-    cell: str
-    settings: Mapping[str, str]
-    parameters: dict[str, Array]
-    reverse: bool = False
-    node: str = ""
 
 
 def operator_of(cell: Cell) -> Operator | None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 NAMES = ("adding", "copying", "reversal", "forecast", "char_lm")
 PEERS = ("torch.nn", "loop", "eager")
+# What PyTorch's generators take.
+LARGEST_SEED = 2**63 - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Options:
 @click.option("--batch", type=click.IntRange(1), help="Sequences in a step, likewise.")
 @click.option("--length", type=click.IntRange(2), help="Of the sequences, likewise.")
 @click.option("--steps", type=click.IntRange(1), help="Steps of training, likewise.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1), help="Number of threads; all if not given.")
 @click.option(
     "--against",
@@ -171,7 +173,7 @@ def _race(name: str, jobs: dict[str, Job], options: Options) -> int:
     from gatewright.studies.race import race, runners
 
     threads = options.threads or cores()
-    steps = sum(job.size.steps * len(runners(job, options.against)) for job in jobs.values())
+    steps = sum(job.size.steps * (len(runners(job, options.against)) + 1) for job in jobs.values())
     with _bar(steps) as bar:
         found = [
             race(cell, job, options.against, threads, lambda: bar.update(1))
@@ -193,7 +195,8 @@ def _race(name: str, jobs: dict[str, Job], options: Options) -> int:
             example=name, threads=threads, races=[dataclasses.asdict(each) for each in found]
         )
     else:
-        heads = ("cell", "trained by", "ms a step", "ratio", "last loss", "first losses differ by")
+        times = ("ms a step", "ratio", "at the peak")
+        heads = ("cell", "trained by", *times, "last loss", "first losses differ by")
         click.echo(table(heads, [row for each in found for row in _race_rows(each)]))
     for sentence in wrong:
         click.echo(f"error: {sentence}", err=True)
@@ -203,12 +206,13 @@ def _race(name: str, jobs: dict[str, Job], options: Options) -> int:
 def _race_rows(race: Race) -> list[tuple[str, ...]]:
     found: list[tuple[str, ...]] = []
     for each in (race.ours, *race.others):
-        ours, ratio = each is race.ours, race.ratio(each)
+        ours, ratio, ceiling = each is race.ours, race.ratio(each), race.ceiling(each)
         row = (
             race.cell if ours else "",
             each.name,
             f"{1e3 * each.seconds:.2f}",
             "" if ours or ratio is None else f"{ratio:.2f}",
+            "" if ours or ceiling is None else f"{ceiling:.2f}",
             f"{each.losses[-1]:.4g}",
             "" if ours else f"{race.ours.apart(each):.1e}",
         )

@@ -5,6 +5,9 @@ gradients of parameters, and `forward` or `backward` runs all of them for a sequ
 
     for each chunk of time steps:  before, the steps one by one, after, outers
 
+Where the `after` of a reverse computes nothing but gradients of inputs, which nobody may want, it
+is run if `inputs` says so.
+
 Why in chunks: what `before` leaves for the steps, and the steps for `outers`, is read while it is
 still in cache, and the memory it takes does not grow with the sequence.
 """
@@ -117,22 +120,34 @@ class Drivers:
             arrays.update((self._array(each), None) for each in driver.arguments if each != "more")
         body = self._chunk_head()
         meet = ["        meet(part)"] if self.part else []
+        optional = "after" in known and self._for_inputs_alone()
         for section in ("before", "step", "after", "outers"):
             if section not in known:
                 continue
             # A section reads what the threads wrote by other shares, or writes over what they read.
-            body += meet
+            called = list(meet)
             if section == "step":
                 order = "range(last - 1, first - 1, -1)" if self.backwards else "range(first, last)"
-                body.append(f"        for t in {order}:")
-                body += self._call(known[section], self._slab, 12)
+                called.append(f"        for t in {order}:")
+                called += self._call(known[section], self._slab, 12)
+            elif section == "after" and optional:
+                called = ["        if inputs:", *(f"    {line}" for line in meet)]
+                called += self._call(known[section], self._rows, 12)
             else:
-                body += self._call(known[section], self._rows, 8)
+                called += self._call(known[section], self._rows, 8)
+            body += called
         shifts = any("shift" in line for line in body)
         if shifts:
             body.insert(2, "        shift = 0 if kept else first")
-        extra = ("more",) if self.backwards else ("kept",) if shifts else ()
+        flags = {"more": self.backwards, "inputs": optional, "kept": shifts}
+        extra = (flag for flag, there in flags.items() if there)
         return [self._driver(name, _DOCS[name], ("T", "chunk", *extra, *arrays), body)]
+
+    def _for_inputs_alone(self) -> bool:
+        """Tell whether `after` computes gradients of inputs and nothing that `outers` reads."""
+        late = {target.name for item in self.program.statements("after") for target in item.targets}
+        read = {name for item in self.program.outers for name in item.reads}
+        return self.backwards and late.isdisjoint(read)
 
     def _chunk_head(self) -> list[str]:
         if self.backwards:

@@ -23,7 +23,7 @@ _WORDS = """
     exp log tanh fma sqrt isfinite self cls main Layout LAYOUT
     product product_transposed outer flat maximum minimum absolute half_step
     this_row this_unit all_rows row_count unit_count rows_of units_of by_units wait meet engine part
-    first last chunk kept shift more backward
+    first last chunk kept shift more inputs backward
     whole totals counters each local_array syncthreads clear clear_tiles fill load_columns
     load_rows meet multiply own_row own_unit owns HIDDEN EACH TILES
 """

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from gatewright.loaded import LoadedCell, load
+from gatewright.layers.network import with_settings
+from gatewright.loaded import LoadedCell
 from gatewright.runtime.kernels import Kernels, Run
 from gatewright.runtime.validate import ArgumentError, Array, checked_dict
 
@@ -46,7 +47,7 @@ class Unit:
     """A cell whose dimensions all have size 1."""
 
     def __init__(self, cell: str | PathLike[str] | LoadedCell, **settings: Any) -> None:
-        self.loaded = cell if isinstance(cell, LoadedCell) else load(cell, **settings)
+        self.loaded = with_settings(cell, settings)
         self._kernels: Kernels = self.loaded.compile("reference", "float64")
         self._names = tuple(each.name for each in self.loaded.cell.parameters)
 

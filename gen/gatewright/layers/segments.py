@@ -19,7 +19,7 @@ import numpy as np
 
 from gatewright.runtime.kernels import Gradients, Kernels, Run
 from gatewright.runtime.parameters import Parameters
-from gatewright.runtime.validate import Array
+from gatewright.runtime.validate import ArgumentError, Array
 
 Arrays = dict[str, Array]
 
@@ -47,6 +47,19 @@ def segments(lengths: Sequence[int]) -> tuple[Segment, ...]:
         found.append(Segment(first, last, rows))
         first = last
     return tuple(found)
+
+
+def checked_lengths(given: Any, T: int, B: int) -> Array:
+    """Return the time steps of every row, [B]. Raises ArgumentError if they do not fit x."""
+    try:
+        counts = np.asarray(given)
+    except (TypeError, ValueError):  # lists of different lengths, say
+        counts = np.empty(0, object)
+    if counts.shape != (B,) or not (np.issubdtype(counts.dtype, np.integer) or not B):
+        raise ArgumentError(f"`lengths` must be {B} whole numbers, one for each row of x")
+    if B and (counts.min() < 1 or counts.max() > T):
+        raise ArgumentError(f"`lengths` must be from 1 to {T}, the time steps of x")
+    return counts.astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -110,8 +123,12 @@ def reverse_direction(
     ct_y: Array,
     ct_final: Mapping[str, Array],
     ct_states: Mapping[str, Array],
+    inputs: bool = True,
 ) -> Gradients:
-    """Return the gradients of inputs [T, B, dim] by name, initial states and parameters."""
+    """Return the gradients of inputs [T, B, dim] by name, initial states and parameters.
+
+    Without `inputs`, there are none of those.
+    """
     kernels, backwards = direction.kernels, direction.backwards
     layout = kernels.layout
     state = {name: np.array(array) for name, array in ct_final.items()}
@@ -123,9 +140,10 @@ def reverse_direction(
             part.of(ct_y, backwards),
             {name: array[: part.rows] for name, array in state.items()},
             {name: part.of(array, backwards) for name, array in ct_states.items()},
+            inputs=inputs,
         )
         d_x = found.x if len(layout.inputs) > 1 else {next(iter(layout.inputs)): found.x}
-        for name, array in d_x.items():
+        for name, array in d_x.items() if inputs else ():
             whole = x.setdefault(name, np.zeros((*ct_y.shape[:2], array.shape[2]), array.dtype))
             part.of(whole, backwards)[...] = array
         for name, array in found.state.items():

@@ -23,8 +23,9 @@ from typing import Any
 import numpy as np
 
 from gatewright.layers.network import Network
-from gatewright.layers.rows import Rows, checked_states, rows_of
+from gatewright.layers.rows import Rows, rows_of
 from gatewright.layers.segments import Arrays, Direction, reverse_direction, run_direction
+from gatewright.loaded import real
 from gatewright.runtime.kernels import Gradients, Kernels
 from gatewright.runtime.validate import (
     ArgumentError,
@@ -52,7 +53,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class LayerRun:
-    """A network that has run: outputs as x was, final states [num_layers * directions, B, dim]."""
+    """A network that has run: outputs as x was, final states [num_layers * directions, B, dim].
+
+    States have no axis B where x has none.
+    """
 
     y: Array
     state: Arrays
@@ -86,7 +90,7 @@ class Layer:
     ) -> None:
         self.network = described
         self.batch_first = bool(batch_first)
-        self.dtype = str(dtype)
+        self.dtype = real(dtype).name
         self._target, self._threads = target, threads
         self._compiled: dict[bool, Kernels] = {}
         self._kernels(False)
@@ -97,17 +101,10 @@ class Layer:
         more = f"num_layers={described.num_layers}, bidirectional={described.bidirectional}"
         return f"Layer({described.base.identifier!r}, {sizes}, {more}, dtype={self.dtype!r})"
 
-    @cached_property
+    @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of every parameter by name."""
-        described, found = self.network, {}
-        for group in described.groups:
-            for name, shape in described.learned(group).items():
-                found[f"{group}.{name}"] = shape
-            if described.learn_initial_state:
-                for name, shape in described.states.items():
-                    found[f"initial_{group}.{name}"] = shape
-        return found
+        return self.network.shapes
 
     def init(self, *, seed: int = 0) -> Arrays:
         """Return new parameters: even draws within 1 / sqrt(hidden_size); states begin at zero."""
@@ -133,19 +130,24 @@ class Layer:
     ) -> LayerRun:
         """Run x [T, B, input], [B, T, input] with `batch_first`, or a dict of such by name.
 
-        `state` maps states to [num_layers * directions, B, dim]; without it they are learned or
-        zero. `lengths` [B] are the time steps of each row: outputs beyond them are zero. With
-        `rng`, dropout and zoneout are drawn from it, as in training. With `every_state`, `backward`
-        takes cotangents of all states of all steps; with `keep=False` there is no `backward`.
-        Raises ArgumentError for what does not fit.
+        Without a batch x is [T, input], and no array has an axis B. `state` maps states to
+        [num_layers * directions, B, dim]; without it they are learned or zero. `lengths` [B] are
+        the time steps of each row: outputs beyond them are zero. With `rng`, dropout and zoneout
+        are drawn from it, as in training. With `every_state`, `backward` takes cotangents of all
+        states of all steps; with `keep=False` there is no `backward`. Raises ArgumentError for what
+        does not fit.
         """
         described = self.network
         arrays = checked_dict("parameters", parameters, tuple(self.shapes))
+        if rng is not None and not isinstance(rng, np.random.Generator):
+            raise ArgumentError(f"`rng` must be a numpy.random.Generator; got {rng!r}")
         rows = rows_of(x, lengths, described, self.batch_first, self.dtype)
         learned = state is None and described.learn_initial_state
-        given = self._learned(arrays, rows.batch) if learned else state
-        initial = checked_states("state", given, described, rows.batch, self.dtype)
-        initial, kernels = rows.sorted(initial), self._kernels(every_state)
+        if learned:
+            initial = self._learned(arrays, rows.batch)
+        else:
+            initial = rows.states("state", state, described, self.dtype)
+        kernels = self._kernels(every_state)
         inputs, stages = dict(rows.inputs), []
         for k in range(described.num_layers):
             ran = []
@@ -170,19 +172,22 @@ class Layer:
         ct_y: Array,
         ct_state: Mapping[str, Array] | None = None,
         ct_states: Mapping[str, Array] | None = None,
+        *,
+        inputs: bool = True,
     ) -> Gradients:
         """Return gradients of x, of the states a run began with and of the parameters.
 
         `ct_y` is as outputs are; `ct_state` maps all states to [num_layers * directions, B, dim],
-        zeros if None; `ct_states` maps some of them to cotangents of `run.states`. Raises
-        ArgumentError for what does not fit.
+        zeros if None; `ct_states` maps some of them to cotangents of `run.states`. Without
+        `inputs`, there is no gradient of x, and less to compute. Raises ArgumentError for what does
+        not fit.
         """
         if not run.kept:
             raise ArgumentError("this run kept nothing: call `forward` with `keep=True`")
         described, rows = self.network, run.rows
         ct = rows.here(checked_array("ct_y", ct_y, run.y.shape, self.dtype))
-        final = checked_states("ct_state", ct_state, described, rows.batch, self.dtype)
-        final, every = rows.sorted(final), self._every(run, ct_states)
+        final = rows.states("ct_state", ct_state, described, self.dtype)
+        every = self._every(run, ct_states)
         first, *others = described.inputs
         x = {name: np.zeros_like(rows.inputs[name]) for name in others}
         state = {name: np.empty_like(array) for name, array in final.items()}
@@ -196,16 +201,18 @@ class Layer:
                 index = k * described.directions + end
                 finals = {name: array[index] for name, array in final.items()}
                 steps = {name: array[index] for name, array in every.items()}
-                gradients = reverse_direction(direction, shares[end], finals, steps)
-                inner.append(gradients.x[first])
-                for name in others:
+                wanted = inputs or k > 0
+                gradients = reverse_direction(direction, shares[end], finals, steps, wanted)
+                if wanted:
+                    inner.append(gradients.x[first])
+                for name in others if inputs else ():
                     x[name] += gradients.x[name]
                 for name, array in gradients.state.items():
                     state[name][index] = array
                 group = described.groups[index]
                 found |= {f"{group}.{n}": each for n, each in gradients.parameters.items()}
-            ct = sum(inner[1:], inner[0])
-        return self._gradients(run, {first: ct, **x}, state, found)
+            ct = sum(inner[1:], inner[0]) if inner else ct
+        return self._gradients(run, {first: ct, **x} if inputs else {}, state, found)
 
     def windows(
         self,
@@ -221,9 +228,11 @@ class Layer:
         A window begins in the states in which the one before ended, and its gradients stop there:
         backpropagation through time, truncated. Parameters may be changed between windows.
         """
-        size, axis = checked_size("every", every), int(self.batch_first)
+        size = checked_size("every", every)
         arrays = x if isinstance(x, Mapping) else {self.network.inputs[0]: x}
-        T = np.shape(next(iter(arrays.values())))[axis]
+        rows = rows_of(x, None, self.network, self.batch_first, self.dtype)
+        axis = int(self.batch_first and rows.batched)
+        T = len(next(iter(rows.inputs.values())))
         for first in range(0, T, size):
             steps = slice(first, min(first + size, T))
             place = (slice(None),) * axis + (steps,)
@@ -296,7 +305,6 @@ class Layer:
 
     def _gradients(self, run: LayerRun, x: Arrays, state: Arrays, found: Arrays) -> Gradients:
         """Return gradients in the caller's order, those of learned states among the parameters."""
-        state = run.rows.unsorted(state)
         if run.learned_start:
             for name, array in state.items():
                 for index, group in enumerate(self.network.groups):
@@ -304,4 +312,6 @@ class Layer:
         zeros = {n: np.zeros(s, self.dtype) for n, s in self.shapes.items() if n not in found}
         parameters = {name: (found | zeros)[name] for name in self.shapes}
         whole = {name: run.rows.back(array) for name, array in x.items()}
-        return Gradients(whole if len(whole) > 1 else next(iter(whole.values())), state, parameters)
+        only = next(iter(whole.values()), None)
+        x_found = whole if len(whole) > 1 else only
+        return Gradients(x_found, run.rows.unsorted(state), parameters)

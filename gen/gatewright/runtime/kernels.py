@@ -66,7 +66,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Gradients:
-    """Gradients of a sequence: of the input [T, B, dim], the initial states and the parameters."""
+    """Gradients of a sequence: of the input [T, B, dim], the initial states and the parameters.
+
+    `x` is a dict by name if the cell has several inputs, and None if nobody asked for it.
+    """
 
     x: Any
     state: Arrays
@@ -163,37 +166,41 @@ class Kernels:
         ct_y: Array,
         ct_state: Mapping[str, Array] | None = None,
         ct_states: Mapping[str, Array] | None = None,
+        *,
+        inputs: bool = True,
     ) -> Gradients:
         """Return all gradients, given cotangents of the outputs and of the states.
 
         `ct_y` is [T, B, dim]; `ct_state` maps states to cotangents of the final ones [B, dim],
         zeros if None. `ct_states` maps some of the states to cotangents [T, B, dim] of what each
         step ends with; for states but that of the output the kernels must come from a cell with
-        `every_state`. Raises ArgumentError if an array does not fit the run, or it kept nothing.
+        `every_state`. Without `inputs`, there is no gradient of x, which is one of the four large
+        products of a reverse. Raises ArgumentError if an array does not fit the run, or it kept
+        nothing.
         """
         if run.kept is None and run.pieces is None:
             raise ArgumentError("this run kept nothing: call `forward` with `keep=True`")
         cts = checked_cotangents(self.layout, self.dtype, run.sizes, ct_y, ct_states)
         final = self._checked_states("cotangents of states", ct_state, run.sizes)
         if run.kept is not None:
-            return self.gradients(
-                self.routines.backward(run.parameters, run.sizes, run.kept, cts, final)
-            )
+            known, kept = run.parameters, run.kept
+            found = self.routines.backward(known, run.sizes, kept, cts, final, inputs=inputs)
+            return self.gradients(found, inputs)
 
         def piece(
-            inputs: Arrays,
+            given: Arrays,
             initial: Arrays,
             cts: Arrays,
             final: Arrays,
             sums: Mapping[str, Any] | None,
         ) -> Arrays:
-            part = {**run.sizes, "T": len(next(iter(inputs.values())))}
-            kept = self.routines.forward(run.parameters, part, inputs, initial, True)
-            found = self.routines.backward(run.parameters, part, kept, cts, final, sums)
+            part = {**run.sizes, "T": len(next(iter(given.values())))}
+            kept = self.routines.forward(run.parameters, part, given, initial, True)
+            found = self.routines.backward(run.parameters, part, kept, cts, final, sums, inputs)
             return {name: found[name] for name in self.layout.gradients}
 
         assert run.pieces
-        return self.gradients(backward_in_pieces(piece, run.pieces, cts, final))
+        return self.gradients(backward_in_pieces(piece, run.pieces, cts, final), inputs)
 
     def plans(self, sizes: Mapping[str, int], keep: bool = True) -> dict[str, Plan]:
         """Return how `forward` and `backward` are run for T, B and the cell's dimensions."""
@@ -295,16 +302,21 @@ class Kernels:
         final = {n: array[sizes["T"]].copy() for n, array in states.items()}
         return Run(y, final, states, values if keep else None, sizes, parameters)
 
-    def gradients(self, values: Mapping[str, Any]) -> Gradients:
+    def gradients(
+        self, values: Mapping[str, Any], inputs: bool = True, states: bool = True
+    ) -> Gradients:
         """Return the gradients among the arrays that the reverse leaves behind."""
         layout, download = self.layout, self.memory.download
-        inputs = {name: download(values[f"d_{name}"]) for name in layout.inputs}
         # After the last step of the reverse, every cotangent of a state is in its first slab.
-        state = {name: download(values[f"d_{name}"])[0].copy() for name in layout.states}
+        started = layout.states if states else ()
+        state = {name: download(values[f"d_{name}"])[0].copy() for name in started}
         parameters = {}
         for name, dims in layout.parameters.items():
             gradient = download(values[f"d_{name}"])
             # A scalar's gradient comes as one sum per unit.
             parameters[name] = gradient if dims else np.asarray(gradient.sum(), self.dtype)
-        x = inputs if len(inputs) > 1 else next(iter(inputs.values()))
+        if not inputs:
+            return Gradients(None, state, parameters)
+        found = {name: download(values[f"d_{name}"]) for name in layout.inputs}
+        x = found if len(found) > 1 else next(iter(found.values()))
         return Gradients(x, state, parameters)

@@ -98,11 +98,13 @@ class Routines:
         cts: Arrays,
         final: Arrays,
         sums: Mapping[str, Any] | None = None,
+        inputs: bool = True,
     ) -> dict[str, Any]:
         """Run cotangents [T, B, dim] of every step back; return all arrays by name.
 
         `kept` is what `forward` returned. States that `final` leaves out have zeros as cotangents
-        [B, dim] of their last value. Gradients of parameters add to `sums` if given.
+        [B, dim] of their last value. Gradients of parameters add to `sums` if given. Without
+        `inputs`, those of inputs may be anything.
         """
         memory, T, B = self.memory, sizes["T"], sizes["B"]
         plan, shapes = self.plan(BACKWARD, sizes, True)
@@ -122,7 +124,7 @@ class Routines:
             slab = slabs[T % slabs.shape[0]]
             memory.write(slab, np.zeros(slab.shape, self.dtype) if array is None else array)
         if T * B:
-            more = {"T": T, "chunk": plan.chunk, "more": sums is not None}
+            more = {"T": T, "chunk": plan.chunk, "more": sums is not None, "inputs": inputs}
             self._call(BACKWARD, {**parameters.arrays(True), **values, **more}, plan)
         return values
 

@@ -15,6 +15,9 @@ The project's targets for training are those of
 faster than `nn.LSTM`, twice as fast as `nn.GRU`, ten times as fast as a loop over a cell that
 PyTorch does not have.
 
+With them the step without its recurrent layers is timed, for the ratio that kernels at the peak of
+our own product would reach: what is above that nobody can promise.
+
 Each takes a few steps at a time, after a pause, another one first in every round; the first step of
 a turn is not counted, as caches are cold and threads asleep. A time is the median of those counted.
 """
@@ -32,9 +35,11 @@ from typing import Any
 import torch
 
 from gatewright.examples.training import Job, Trainer
+from gatewright.studies.process import peak
+from gatewright.studies.race_floor import operations, without_layers
 from gatewright.studies.race_peers import PEERS, replaced
 
-OURS = "gatewright"
+OURS, REST = "gatewright", "all but the layers"
 TURN, PAUSE = 6, 0.06
 # In single precision the five jobs stay below 2e-4 for so many steps.
 COMPARED, TOLERANCE = 50, 0.001
@@ -61,16 +66,21 @@ class Runner:
 
 @dataclass(frozen=True)
 class Race:
-    """Our layer and the others at one job."""
+    """Our layer and the others at one job; `least` are the seconds that no kernels can save."""
 
     cell: str
     ours: Runner
     others: tuple[Runner, ...]
+    least: float
 
     def ratio(self, other: Runner) -> float | None:
         """Return another's time divided by ours; None if it trained something else."""
         agrees = self.ours.apart(other) <= TOLERANCE
         return other.seconds / self.ours.seconds if agrees else None
+
+    def ceiling(self, other: Runner) -> float | None:
+        """Return the ratio of kernels that multiply at the peak and do nothing else."""
+        return None if self.ratio(other) is None else other.seconds / self.least
 
     def rows(self, threads: int) -> list[dict[str, Any]]:
         """Return what a file of results says of each runner; None stands for what is no number."""
@@ -82,6 +92,7 @@ class Race:
                 "trained_by": each.name,
                 "seconds": each.seconds,
                 "ratio": self.ratio(each) if each.name in apart else None,
+                "ceiling": self.ceiling(each) if each.name in apart else None,
                 "first_losses_apart": _finite(apart.get(each.name, math.inf)),
                 "first_loss": _finite(each.losses[0]),
                 "last_loss": _finite(each.losses[-1]),
@@ -126,7 +137,8 @@ def race(
     PyTorch and our kernels have as many threads; `done` is called after every step of any.
     """
     torch.set_num_threads(threads)
-    trainers = {name: Trainer(each) for name, each in runners(job, names).items()}
+    jobs = runners(job, names) | {REST: without_layers(job)}
+    trainers = {name: Trainer(each) for name, each in jobs.items()}
     times: dict[str, list[float]] = {name: [] for name in trainers}
     losses: dict[str, list[float]] = {name: [] for name in trainers}
     order = list(trainers)
@@ -141,5 +153,7 @@ def race(
                     times[name].append(taken)
                 done()
         order.append(order.pop(0))
-    found = [Runner(name, statistics.median(times[name]), tuple(losses[name])) for name in trainers]
-    return Race(cell, found[0], tuple(found[1:]))
+    seconds = {name: statistics.median(each) for name, each in times.items()}
+    least = seconds.pop(REST) + operations(job) / (1e9 * peak(threads).gflops)
+    found = [Runner(name, each, tuple(losses[name])) for name, each in seconds.items()]
+    return Race(cell, found[0], tuple(found[1:]), least)

@@ -159,10 +159,14 @@ class _Sequence:
 
     def verify(self) -> None:
         """Run both directions of the text and hold what they leave against the Programs."""
-        machine = self._forward(kept=True)
-        if any(arg.arg == "kept" for arg in self.file.routines["forward"].args.args):
+        if self._takes("forward", "kept"):
             self._forward(kept=False)
-        self._backward(machine)
+        self._backward(self._forward(kept=True), inputs=True)
+        if self._takes("backward", "inputs"):
+            self._backward(self._forward(kept=True), inputs=False)
+
+    def _takes(self, routine: str, flag: str) -> bool:
+        return any(arg.arg == flag for arg in self.file.routines[routine].args.args)
 
     def _forward(self, kept: bool) -> Machine:
         forward = self.programs.forward
@@ -198,7 +202,7 @@ class _Sequence:
             if self.file.places["forward"].get(output) == "time":
                 yield (output, step), known.values[output]
 
-    def _backward(self, machine: Machine) -> None:
+    def _backward(self, machine: Machine, inputs: bool) -> None:
         reverse, places = self.programs.reverse, self.file.places["reverse"]
         for step in range(STEPS):
             machine.memory["ct_y", step] = self.terms.variable(f"ct_y[{step}]")
@@ -206,12 +210,13 @@ class _Sequence:
         for start, end in ends.items():
             last = STEPS % 2 if places.get(end) == "turns" else STEPS
             machine.memory[end, last] = self.terms.variable(start)
-        machine.run("backward", {"T": STEPS, "chunk": self.chunk, "more": 0}, "reverse")
+        flags = {"more": 0, "inputs": inputs}
+        machine.run("backward", {"T": STEPS, "chunk": self.chunk, **flags}, "reverse")
         first = self.steps[0].reverse
         for end in ends.values():
             wanted = first.get(end, self.terms.variable(end))
             self._slab(machine, (end, 0), wanted, "backward")
-        for variable in self.programs.forward.roles(Role.INPUT):
+        for variable in self.programs.forward.roles(Role.INPUT) if inputs else ():
             for step, known in enumerate(self.steps):
                 name = f"d_{variable.name}"
                 self._slab(machine, (name, step), known.reverse[name], "backward")

@@ -25,7 +25,7 @@ from gatewright.verify.scalar_text import GeneratedFile, Scalars, TextError
 # What runs once for all threads here.
 SYNCHRONISING = frozenset({"wait", "meet"})
 WHOLE = None
-FLAGS = ("kept", "more")
+FLAGS = ("kept", "more", "inputs")
 Slot = tuple[str, int | None]
 
 
@@ -127,6 +127,9 @@ class Machine:
                 case ast.For(target=ast.Name(id=name)):
                     for value in self._range(statement, env):
                         self._block(statement.body, {**env, name: value})
+                case ast.If(test=ast.Name(id=name), orelse=[]) if isinstance(env.get(name), bool):
+                    if env[name]:
+                        self._block(statement.body, env)
                 case ast.Assign(targets=[ast.Name(id=name)]):
                     env[name] = self._value(statement.value, env)
                 case ast.Assign(targets=[target]):

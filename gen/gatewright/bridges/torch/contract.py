@@ -34,7 +34,8 @@ REMEMBERED = 1024
 class Reversed(NamedTuple):
     """What the reverse is given, tensors or shapes: cotangents of results, and the forward's own.
 
-    `seen` are the output and the states of every step; a cotangent may be None.
+    `seen` are the output and the states of every step, of states the initial one may stand before
+    them; a cotangent may be None.
     """
 
     cotangents: tuple[Any, ...]
@@ -137,8 +138,11 @@ class Contract:
         final = [(sizes["B"], *(sizes[d] for d in dims)) for dims in self.layout.states.values()]
         wanted = [y, *final, *states, *every[: len(self.seen)]]
         wanted += [lasting[name] for name in self.kept]
-        for k, (found, shape) in enumerate(zip((*cotangents, *seen, *kept), wanted, strict=True)):
-            if found is not None and tuple(found) != shape:
+        wholes = [None] * self.results + [lasting[name] for name in self.seen]
+        wholes += [None] * len(self.kept)
+        all_found = enumerate(zip((*cotangents, *seen, *kept), wanted, wholes, strict=True))
+        for k, (found, shape, whole) in all_found:
+            if found is not None and tuple(found) not in (shape, whole):
                 what = f"cotangent {k}" if k < self.results else f"kept array {k - self.results}"
                 raise ArgumentError(f"{what} must have shape {list(shape)}; got {list(found)}")
         return sizes
@@ -150,8 +154,13 @@ class Contract:
             found.update(zip(reversed(dims), reversed(tensor.shape), strict=False))
         return found
 
+    @cached_property
+    def reversed(self) -> int:
+        """How many tensors the reverse is given."""
+        return self.results + len(self.dims) + len(self.seen) + len(self.kept)
+
     def split(self, tensors: Sequence[Any]) -> Reversed:
-        """Return the arguments of the reverse in their groups."""
+        """Return the tensors of the reverse in their groups."""
         first, last = self.results, self.results + len(self.dims)
         end = last + len(self.seen)
         given, seen = tuple(tensors[first:last]), tuple(tensors[last:end])
@@ -177,6 +186,17 @@ class Contract:
         lasting = self._lasting(sizes)
         kept = (new(lasting[each]) for each in self.kept) if keep else ()
         return (y, *final, *states, *kept)
+
+    def traced_reverse(self, inputs: bool, states: bool, tensors: Sequence[Any]) -> Tensors:
+        """Return empty tensors with the shapes of the reverse's results."""
+        pairs = zip(self.split(tensors).given, self.wanted(inputs, states), strict=True)
+        return tuple(each.new_empty(each.shape if wanted else 0) for each, wanted in pairs)
+
+    def wanted(self, inputs: bool, states: bool) -> tuple[bool, ...]:
+        """Tell of everything given whether somebody wants its gradient."""
+        counts = (len(self.layout.inputs), len(self.layout.states), len(self.layout.parameters))
+        flags = zip((inputs, states, True), counts, strict=True)
+        return tuple(flag for flag, count in flags for _ in range(count))
 
     def _every(self, sizes: Sizes) -> list[tuple[Any, ...]]:
         """Return the shapes of the results with a time axis."""

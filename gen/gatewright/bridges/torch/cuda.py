@@ -137,14 +137,18 @@ class CudaOperators:
         with _current(given[0]):
             return self.kernels(given[0], option).run(self.contract, given, keep)
 
-    def _reverse(self, option: int, *tensors: Tensor | None) -> Tensors:
+    def _reverse(self, option: int, inputs: bool, states: bool, *tensors: Tensor | None) -> Tensors:
         cotangents, given, _, kept = self.contract.split(tensors)
         first = given[0]
         others = [each for each in (*cotangents, *kept) if each is not None]
         names = (*self.names, *("what the reverse is given" for _ in others))
         refuse_mixed(names, (*given, *others))
         with _current(first):
-            return self.kernels(first, option).reversed(self.contract, tensors)
+            found = self.kernels(first, option).reversed(self.contract, tensors)
+        flags = self.contract.wanted(inputs, states)
+        return tuple(
+            each if flag else first.new_empty(0) for each, flag in zip(found, flags, strict=True)
+        )
 
 
 class TensorKernels:

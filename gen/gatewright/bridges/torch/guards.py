@@ -47,7 +47,16 @@ def _of_torch_func(tensor: Tensor) -> bool:
 
 def on_kernel_device(tensor: Tensor) -> bool:
     """Tell whether a tensor is where kernels run."""
-    return tensor.device.type in KERNEL_DEVICES
+    return tensor.is_cpu or tensor.device.type in KERNEL_DEVICES
+
+
+def refuse_memory() -> None:
+    """Raise NotImplementedError inside a transform, whose tensors nobody may keep."""
+    if not torch.compiler.is_compiling() and _functorch.peek_interpreter_stack() is not None:
+        raise NotImplementedError(
+            "a stateful layer cannot keep its states inside torch.vmap or torch.func: "
+            "pass them as `hx` to a layer that is not stateful"
+        )
 
 
 def wrong_precision(tensor: Tensor) -> str:
@@ -80,17 +89,17 @@ def checked(
     """
     if not isinstance(value, Tensor):
         raise ArgumentError(f"`{name}` must be a tensor; got {type(value).__name__}")
-    sizes = tuple(value.shape)
-    fits = len(sizes) == len(shape) and all(
-        isinstance(size, str) or size == got for size, got in zip(shape, sizes, strict=True)
-    )
+    sizes = value.shape
+    fits = len(sizes) == len(shape)
+    for size, got in zip(shape, sizes, strict=False):
+        fits = fits and (isinstance(size, str) or size == got)
     if not fits:
         text = ", ".join(str(size) for size in shape)
         raise ArgumentError(f"`{name}` must have shape [{text}]{hint}; got {list(sizes)}")
     if value.dtype != like.dtype:
         wanted, given = _name(like.dtype), _name(value.dtype)
         raise ArgumentError(f"`{name}` must have dtype {wanted}, as the layer has; got {given}")
-    if value.device != like.device:
+    if not (value.is_cpu and like.is_cpu) and value.device != like.device:
         raise ArgumentError(f"`{name}` is on {value.device}, but the layer is on {like.device}")
     return value
 

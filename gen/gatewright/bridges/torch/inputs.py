@@ -9,8 +9,7 @@ Why one object for both ways: how outputs go back is known where the inputs came
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,11 +19,11 @@ from gatewright.bridges.torch.eager import Result
 from gatewright.bridges.torch.guards import as_layer, checked
 from gatewright.bridges.torch.sequences import Run, Tensors, dense, packed
 from gatewright.layers.network import Network
+from gatewright.layers.segments import checked_lengths
 from gatewright.runtime.validate import ArgumentError, checked_dict
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(NamedTuple):
     """Inputs [T, B, dim], or packed rows [rows, dim] with their form `packing`.
 
     `padded` is the number of time steps that packed outputs are padded to again; None leaves them
@@ -96,11 +95,19 @@ def rows_of(x: Any, lengths: Any, network: Network, batch_first: bool, like: Ten
         shape = (*sizes, network.width(name))
         tensors[name] = checked(name, as_layer(value, like), shape, like)
         sizes = tuple(tensors[name].shape[: len(sizes)])
+    if lengths is not None and not batched:
+        raise ArgumentError("`lengths` need x [T, B, input], or [B, T, input] if batch_first")
+    B = sizes[int(not batch_first)] if batched else 1
     if lengths is not None:
-        return _with_lengths(tensors, lengths, batched, batch_first)
+        T = sizes[int(batch_first)]
+        given_lengths = lengths.tolist() if isinstance(lengths, Tensor) else lengths
+        counts = torch.from_numpy(checked_lengths(given_lengths, T, B))
+        # Nothing is packed where there are no rows.
+        if B:
+            return _with_lengths(tensors, counts, batch_first)
     return Rows(
         tuple(_time_first(each, batched, batch_first) for each in tensors.values()),
-        1 if not batched else sizes[int(not batch_first)],
+        B,
         batched,
         batch_first,
     )
@@ -133,20 +140,10 @@ def _alike(first: PackedSequence, second: PackedSequence) -> bool:
     )
 
 
-def _with_lengths(
-    tensors: dict[str, Tensor], lengths: Any, batched: bool, batch_first: bool
-) -> Rows:
-    x = next(iter(tensors.values()))
-    if not batched:
-        raise ArgumentError("`lengths` need x [T, B, input], or [B, T, input] if batch_first")
-    T, B = x.shape[int(batch_first)], x.shape[int(not batch_first)]
-    counts = torch.as_tensor(lengths, device="cpu")
-    if counts.is_floating_point() or tuple(counts.shape) != (B,):
-        raise ArgumentError(f"`lengths` must be {B} whole numbers, one for each row of x")
-    if B and (int(counts.min()) < 1 or int(counts.max()) > T):
-        raise ArgumentError(f"`lengths` must be from 1 to {T}, the time steps of x")
+def _with_lengths(tensors: dict[str, Tensor], counts: Tensor, batch_first: bool) -> Rows:
     forms = [
         pack_padded_sequence(each, counts, batch_first, enforce_sorted=False)
         for each in tensors.values()
     ]
-    return Rows(tuple(each.data for each in forms), B, True, batch_first, forms[0], T)
+    T = next(iter(tensors.values())).shape[int(batch_first)]
+    return Rows(tuple(each.data for each in forms), len(counts), True, batch_first, forms[0], T)

@@ -22,8 +22,9 @@ from torch.nn.utils.rnn import PackedSequence
 
 from gatewright.bridges.torch import weights
 from gatewright.bridges.torch.backend import Backend
-from gatewright.bridges.torch.guards import as_layer, checked_states
+from gatewright.bridges.torch.guards import as_layer, checked_states, refuse_memory
 from gatewright.bridges.torch.inputs import Rows, rows_of
+from gatewright.bridges.torch.kernel import KernelSequence
 from gatewright.bridges.torch.sequences import Tensors
 from gatewright.layers.network import Network, network_and
 from gatewright.loaded import LoadedCell
@@ -102,8 +103,10 @@ class RecurrentLayer(nn.Module):
             self.add_module(group, nn.ParameterDict(made))
             if described.learn_initial_state:
                 states = described.states.items()
-                zeros = [(n, nn.Parameter(torch.zeros(size, **place))) for n, size in states]
-                self.add_module(f"initial_{group}", nn.ParameterDict(zeros))
+                start = [(n, nn.Parameter(torch.empty(size, **place))) for n, size in states]
+                self.add_module(f"initial_{group}", nn.ParameterDict(start))
+        before_loading: Any = self.register_load_state_dict_pre_hook
+        before_loading(weights.translate)
         self.reset_parameters()
 
     @property
@@ -132,6 +135,9 @@ class RecurrentLayer(nn.Module):
         for group in self.network.groups:
             for parameter in self._held(group).values():
                 nn.init.uniform_(parameter, -bound, bound)
+            if self.network.learn_initial_state:
+                for parameter in self._held(f"initial_{group}").values():
+                    nn.init.zeros_(parameter)
 
     def reset_state(self) -> None:
         """Begin the next call of a `stateful` layer as if it were the first."""
@@ -152,12 +158,12 @@ class RecurrentLayer(nn.Module):
 
     def forward(
         self,
-        x: Input | Mapping[str, Input],
+        input: Input | Mapping[str, Input],
         hx: Hidden | None = None,
         lengths: Any = None,
         return_states: bool = False,
     ) -> Any:
-        """Return outputs and final states.
+        """Return outputs and final states; `input` is x, under the name that `nn.LSTM` gives it.
 
         `lengths` [B] are the time steps of each row of a padded x: outputs beyond them are zero,
         final states are those of each row's last step. With `return_states`, the third result are
@@ -165,12 +171,15 @@ class RecurrentLayer(nn.Module):
         PackedSequence, [num_layers * directions, rows, dim], its rows), and a loss on any of them
         has its gradients. Raises ArgumentError, a ValueError, for what does not fit.
         """
+        if self.stateful:
+            refuse_memory()
         like = self._like()
-        rows = rows_of(x, lengths, self.network, self.batch_first, like)
+        rows = rows_of(input, lengths, self.network, self.batch_first, like)
         y, final, states = self._stack(rows, self._starts(hx, rows, like), return_states)
         final = rows.unsort(final)
         if self.stateful:
-            self._carried = tuple(state.detach() for state in final)
+            # A copy: what the caller does to the final states is no business of the next call.
+            self._carried = tuple(state.detach().clone() for state in final)
         if not rows.batched:
             final = tuple(state.squeeze(1) for state in final)
         found = rows.outputs(y), self._hidden(final)
@@ -200,6 +209,9 @@ class RecurrentLayer(nn.Module):
                 if described.dropout and k + 1 < described.num_layers:
                     x = nn.functional.dropout(x, described.dropout, self.training)
             found = tuple(torch.stack(each) for each in zip(*states, strict=True))
+        if len(finals) == 1 and isinstance(sequence, KernelSequence):
+            # Memory of their own, which plain operations may share with what autograd has kept.
+            return x, tuple([each.unsqueeze(0) for each in finals[0]]), found
         return x, tuple(torch.stack(each) for each in zip(*finals, strict=True)), found
 
     def _every(self, y: Tensor, more: Tensors) -> Tensors:
@@ -216,7 +228,7 @@ class RecurrentLayer(nn.Module):
 
     @staticmethod
     def _full_precision(x: Tensor) -> AbstractContextManager[Any]:
-        kind = x.device.type
+        kind = "cpu" if x.is_cpu else x.device.type
         if kind == "meta" or not torch.is_autocast_enabled(kind):
             return nullcontext()
         return torch.autocast(kind, enabled=False)
@@ -234,6 +246,9 @@ class RecurrentLayer(nn.Module):
     def _given(self, group: str) -> list[Tensor]:
         """Return the parameters of a layer and direction; those that are not learned are zero."""
         held: nn.ParameterDict = self._held(group)
+        # A dict of parameters is never called, but pruning and the older norms set weights here.
+        for hook in held._forward_pre_hooks.values():
+            hook(held, ())
         found: list[Tensor] = []
         for name, shape in self.network.parameters(group).items():
             # The module itself takes longer, but finds what a parametrization has put in its place.
@@ -271,7 +286,8 @@ class RecurrentLayer(nn.Module):
                 raise ArgumentError(
                     f"the call before had {had} rows, this one has {B}: call `reset_state` first"
                 )
-            return tuple(state.to(like) for state in self._carried)
+            # A copy: what a call in inference mode leaves behind takes no part in gradients.
+            return tuple(state.to(like, copy=True) for state in self._carried)
         if not self.network.learn_initial_state:
             return None
         held = [self._held(f"initial_{group}") for group in groups]
@@ -285,8 +301,9 @@ class RecurrentLayer(nn.Module):
         return first
 
     def _held(self, name: str) -> nn.ParameterDict:
-        found: nn.ParameterDict = getattr(self, name)
-        return found
+        # A module's own `__getattr__` asks everywhere else first.
+        found: Any = self._modules[name]
+        return found  # type: ignore[no-any-return]
 
     def _hidden(self, states: Tensors) -> Hidden:
         """Return states as a caller gets them."""
@@ -297,10 +314,16 @@ class RecurrentLayer(nn.Module):
         for group in self.network.groups:
             yield group, dict(self._held(group).items())
 
+    @property
+    def all_weights(self) -> list[list[Tensor]]:
+        """The parameters of every layer and direction, in the spec's order."""
+        return [list(parameters.values()) for _, parameters in self.named_cell_parameters()]
+
     def load_torch_state_dict(self, state_dict: Mapping[str, Tensor]) -> None:
         """Take the parameters of an `nn.RNN`, `nn.LSTM` or `nn.GRU`; two biases become their sum.
 
-        Raises ArgumentError where the cell has no such counterpart or a tensor does not fit.
+        `load_state_dict` takes them too, in the checkpoint of a whole model as well. Raises
+        ArgumentError where the cell has no such counterpart or a tensor does not fit.
         """
         weights.load(self, state_dict)
 

@@ -12,17 +12,24 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from operator import is_
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gatewright.bridges.torch.contract import Contract, Tensors
+from gatewright.bridges.torch.contract import Contract, Sizes, Tensors
 from gatewright.bridges.torch.eager import EagerSequence
-from gatewright.bridges.torch.sequence_operators import Computed, sequence_operators
+from gatewright.bridges.torch.registration import Direct, alone
+from gatewright.bridges.torch.sequence_operators import (
+    Computed,
+    remember,
+    sequence_operators,
+    wanted,
+)
 from gatewright.loaded import LoadedCell
 from gatewright.runtime.kernels import Gradients, Kernels
 from gatewright.runtime.storage import BACKWARD
@@ -57,63 +64,92 @@ class Operators:
         return self._compiled[key]
 
     def _define(self) -> None:
-        computed = Computed(self._infer, self._keep, self._backward, "threads")
+        direct = Direct(self._run_directly, self._reverse_directly)
+        computed = Computed(self._infer, self._keep, self._backward, "threads", direct=direct)
         eager = EagerSequence(self._loaded)
         made = sequence_operators(self.name, self.contract, computed, eager)
         self.sequence, self.kept, self.backward = made.sequence, made.kept, made.backward
 
-    def _run(self, threads: int, given: Tensors, keep: bool) -> tuple[dict[str, Any], int]:
-        """Run what is given forward; return what lasts, and T."""
+    def _run(self, threads: int, given: Tensors, keep: bool) -> tuple[dict[str, Any], _Known]:
+        """Run what is given forward; return what lasts, by name, and what it was run with."""
         contract = self.contract
         sizes = contract.fitted(tuple([each.shape for each in given]))
         kernels = self._kernels(_precision(given), threads)
         inputs, initial, arrays = contract.groups(_arrays(given, kernels))
         parameters = kernels.routines.parameters(arrays, sizes)
         values = kernels.routines.forward(parameters, sizes, inputs, initial, keep)
-        return values, sizes["T"]
+        return values, _Known(kernels, sizes, given[len(given) - len(arrays) :], arrays)
 
     def _keep(self, threads: int, *given: Tensor) -> Tensors:
-        values, T = self._run(threads, given, True)
-        # Views of whole arrays: the reverse finds the initial state before a sequence again.
-        y, *states = (
-            torch.from_numpy(values[name])[slab : slab + T]
-            for name, slab in self.contract.seen.items()
-        )
-        kept = (torch.from_numpy(values[name]) for name in self.contract.kept)
-        return (y, *self._final(values, T), *states, *kept)
+        values, known = self._run(threads, given, True)
+        results, _, kept = self._kept(values, known.sizes["T"])
+        return (*results, *kept)
+
+    def _kept(self, values: Mapping[str, Any], T: int) -> tuple[Tensors, Tensors, Tensors]:
+        """Return what a caller sees, the whole arrays of which that is a part, and others kept.
+
+        What a caller sees are views: the reverse finds the initial state before a sequence again.
+        """
+        contract = self.contract
+        wholes = tuple([torch.from_numpy(values[name]) for name in contract.seen])
+        first = contract.seen.values()
+        y, *states = (each[slab : slab + T] for each, slab in zip(wholes, first, strict=True))
+        kept = tuple([torch.from_numpy(values[name]) for name in contract.kept])
+        return (y, *self._final(values, T), *states), wholes, kept
 
     def _infer(self, threads: int, *given: Tensor) -> Tensors:
-        values, T = self._run(threads, given, False)
+        values, known = self._run(threads, given, False)
+        T = known.sizes["T"]
         y, *states = (
             torch.from_numpy(values[name][slab : slab + T])
             for name, slab in self.contract.seen.items()
         )
         return (y, *self._final(values, T), *states)
 
-    def _final(self, values: Any, T: int) -> Iterator[Tensor]:
+    def _final(self, values: Mapping[str, Any], T: int) -> Iterator[Tensor]:
         return (torch.from_numpy(values[name][T].copy()) for name in self.contract.states)
 
-    def _backward(self, threads: int, *tensors: Tensor | None) -> Tensors:
-        contract = self.contract
+    def _backward(
+        self, threads: int, inputs: bool, states: bool, *tensors: Tensor | None
+    ) -> Tensors:
+        return self._reverse((threads, inputs, states), tensors, None)
+
+    def _reverse(
+        self,
+        asked: tuple[int, bool, bool],
+        tensors: Sequence[Tensor | None],
+        known: _Known | None,
+    ) -> Tensors:
+        """Run back; `known` is what the forward was run with, if that is known."""
+        contract, (threads, inputs, states) = self.contract, asked
         sizes = contract.fitted_reverse(tuple([t if t is None else t.shape for t in tensors]))
         cotangents, given, seen, kept = contract.split(tensors)
         kernels = self._kernels(_precision(given), threads)
-        taken = {name: given[k] for name, k in self._read.items()}
+        parameters = None if known is None else known.arrays_of(given, kernels, sizes)
+        read = self._read if parameters is None else self._read_inputs
+        taken = {name: given[k] for name, k in read.items()}
         taken.update(zip(contract.kept, kept, strict=True))
         for name, each in zip(contract.seen, seen, strict=True):
             start = contract.states.get(name)
-            taken[name] = each if start is None else _whole(each, given[start])
+            if start is not None and each.shape[0] == sizes["T"]:
+                each = _whole(each, given[start])
+            taken[name] = each
         for name, (k, like) in contract.cotangents.items():
-            ct = cotangents[k]
-            taken[name] = torch.zeros_like(seen[like]) if ct is None else ct
+            ct, rows = cotangents[k], (sizes["T"], *seen[like].shape[1:])
+            taken[name] = seen[like].new_zeros(rows) if ct is None else ct
         arrays = dict(zip(taken, _arrays(taken.values(), kernels), strict=True))
-        parameters = {n: arrays.pop(n) for n in self._read if n in contract.layout.parameters}
+        if parameters is None:
+            parameters = {n: arrays.pop(n) for n in read if n in contract.layout.parameters}
         cts = {name: arrays.pop(name) for name in contract.cotangents}
         ends = zip(contract.states, cotangents[1:], strict=False)
         final = {n: _arrays((each,), kernels)[0] for n, each in ends if each is not None}
-        known = kernels.routines.parameters(parameters, sizes)
-        found = kernels.routines.backward(known, sizes, arrays, cts, final)
-        return _tensors(kernels.gradients(found))
+        packed = kernels.routines.parameters(parameters, sizes)
+        found = kernels.routines.backward(packed, sizes, arrays, cts, final, inputs=inputs)
+        results = map(torch.from_numpy, _in_order(kernels.gradients(found, inputs, states)))
+        if inputs and states:
+            return tuple(results)
+        wanted = contract.wanted(inputs, states)
+        return tuple(next(results) if each else given[0].new_empty(0) for each in wanted)
 
     @cached_property
     def _read(self) -> dict[str, int]:
@@ -122,6 +158,38 @@ class Operators:
         read = {*self._kernels("float32", 0).routines.names[BACKWARD], *layout.matrices}
         given = enumerate(self.contract.dims)
         return {n: k for k, n in given if n in read and n not in layout.states}
+
+    @cached_property
+    def _read_inputs(self) -> dict[str, int]:
+        """The inputs among them."""
+        return {n: k for n, k in self._read.items() if n in self.contract.layout.inputs}
+
+    def _run_directly(self, ctx: Any, threads: int, *given: Tensor) -> Tensors:
+        values, ctx.known = self._run(threads, given, True)
+        results, wholes, kept = self._kept(values, ctx.known.sizes["T"])
+        remember(self.contract, ctx, threads, given, (*wholes, *kept))
+        return results
+
+    def _reverse_directly(self, ctx: Any, *cts: Tensor | None) -> tuple[Tensor | None, ...]:
+        tensors = (*cts, *ctx.saved_tensors)
+        if torch.is_grad_enabled() or not alone(tensors):
+            return wanted(self.contract, ctx, self.backward(*ctx.asked, *tensors))
+        return wanted(self.contract, ctx, self._reverse(ctx.asked, tensors, ctx.known))
+
+
+class _Known(NamedTuple):
+    """What a sequence was run with: its parameters as tensors and, by name, as arrays."""
+
+    kernels: Kernels
+    sizes: Sizes
+    tensors: Tensors
+    arrays: dict[str, Array]
+
+    def arrays_of(self, given: Tensors, kernels: Kernels, sizes: Sizes) -> dict[str, Array] | None:
+        """Return the arrays if they are those of what is given now, for these kernels and sizes."""
+        parameters = given[len(given) - len(self.tensors) :]
+        alike = kernels is self.kernels and sizes == self.sizes
+        return self.arrays if alike and all(map(is_, parameters, self.tensors)) else None
 
 
 def _precision(given: Tensors) -> str:
@@ -159,7 +227,7 @@ def _whole(y: Tensor, initial: Tensor) -> Tensor:
     return torch.cat((initial[None], y))
 
 
-def _tensors(found: Gradients) -> Tensors:
-    inputs = found.x.values() if isinstance(found.x, dict) else (found.x,)
-    arrays = (*inputs, *found.state.values(), *found.parameters.values())
-    return tuple(map(torch.from_numpy, arrays))
+def _in_order(found: Gradients) -> tuple[Array, ...]:
+    """Return gradients in the order in which things are given."""
+    x = found.x if isinstance(found.x, dict) else {} if found.x is None else {"": found.x}
+    return (*x.values(), *found.state.values(), *found.parameters.values())

@@ -3,7 +3,7 @@
 PyTorch's dispatcher chooses: on the CPU or a GPU an operator computes, under autograd it saves what
 its gradient reads, while traced it says what it would return, under `vmap` it is batched. Where
 nobody traces or transforms, the choice is autograd and then the device, and a call goes there by
-itself.
+itself, by a rule of its own if there is one (`Direct`).
 
 Why not `torch.library.custom_op`, which registers the same: for every call it looks at all
 arguments of the schema several times, which takes longer than a small sequence.
@@ -27,6 +27,7 @@ _core: Any = torch._C
 _Library: Any = torch.library.Library
 _library = _Library(NAMESPACE, "FRAGMENT")
 _is_batched: Any = _core._functorch.is_legacy_batchedtensor
+_is_wrapped: Any = _core._functorch.is_functorch_wrapped_tensor
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,18 @@ class Derivative:
 
 
 @dataclass(frozen=True)
+class Direct:
+    """How an operator runs and is differentiated where nobody traces or transforms it.
+
+    `run(ctx, *arguments)` returns the results and keeps what `gradient(ctx, *cotangents)` reads,
+    which returns a gradient or None for every argument, and may be called where somebody does.
+    """
+
+    run: Callable[..., Tensors]
+    gradient: Callable[..., tuple[Tensor | None, ...]]
+
+
+@dataclass(frozen=True)
 class Rules:
     """What an operator does: `compute` in some places, `trace` without numbers, `batch` in vmap.
 
@@ -54,6 +67,7 @@ class Rules:
     trace: Callable[..., Tensors]
     batch: Callable[..., Any]
     derivative: Derivative | None = None
+    direct: Direct | None = None
     places: tuple[str, ...] = ("CPU",)
 
 
@@ -63,23 +77,25 @@ class Operator:
     def __init__(self, name: str, schema: str, rules: Rules) -> None:
         _library.define(f"{name}{schema}", tags=(torch.Tag.pt2_compliant_tag,))
         self.overload: Any = getattr(getattr(torch.ops, NAMESPACE), name).default
-        self._compute = _untraced(rules.compute)
+        self.compute: Callable[..., Tensors] = _untraced(rules.compute)
         for place in rules.places:
-            _library.impl(name, self._compute, place)
+            _library.impl(name, self.compute, place)
         self._keys = [getattr(_core.DispatchKey, place) for place in rules.places]
-        self._ordinary = _on_cpu if rules.places == ("CPU",) else _on_device
+        self._gpu = "CUDA" in rules.places
         qualified = f"{NAMESPACE}::{name}"
         torch.library.register_fake(qualified, rules.trace, lib=_library)
         torch.library.register_vmap(qualified, rules.batch, lib=_library)
-        self._direct: Callable[..., Tensors] = rules.compute
+        self._direct: Callable[..., Tensors] = self.compute
         if rules.derivative is not None:
             rule = _differentiated(name, self, rules.derivative)
             _library.impl(name, rule, "Autograd", with_keyset=True)
             self._direct = lambda *arguments: rule(None, *arguments)
+        if rules.direct is not None:
+            self._direct = _directly(name, self.compute, rules.direct)
 
     def __call__(self, *arguments: Any) -> Tensors:
         """Run the operator."""
-        if _alone() and all(map(self._ordinary, arguments)):
+        if alone(arguments, self._gpu):
             return self._direct(*arguments)
         found: Tensors = self.overload(*arguments)
         return found
@@ -87,18 +103,26 @@ class Operator:
     def below(self, keys: Any, arguments: Sequence[Any]) -> Tensors:
         """Run the operator where autograd has had its turn; without `keys`, where it computes."""
         if keys is None:
-            return self._compute(*arguments)
+            return self.compute(*arguments)
         rest = keys & _core._after_autograd_keyset
         with _core._AutoDispatchBelowAutograd():
             # Where the device comes next, asking the dispatcher again would lead there.
             if rest.highestPriorityTypeId() in self._keys:
-                return self._compute(*arguments)
+                return self.compute(*arguments)
             found: Tensors = self.overload.redispatch(rest, *arguments)
             return found
 
 
-def _alone() -> bool:
-    """Tell whether nobody traces or transforms what is run: no compiler, no mode of PyTorch's."""
+def alone(arguments: Sequence[Any], gpu: bool = False) -> bool:
+    """Tell whether nobody traces or transforms what is run, and all tensors have numbers here.
+
+    With `gpu`, those on a GPU have them too.
+    """
+    return _unwatched() and _ordinary(arguments, gpu)
+
+
+def _unwatched() -> bool:
+    """Tell whether there is no compiler at work, and no mode of PyTorch's."""
     return not (
         torch.compiler.is_compiling()
         or _core._len_torch_dispatch_stack()
@@ -109,33 +133,31 @@ def _alone() -> bool:
     )
 
 
-def _on_cpu(argument: Any) -> bool:
-    """Tell whether an argument has numbers on the CPU; a subclass may stand for anything."""
-    kind = type(argument)
-    if kind is Tensor or kind is nn.Parameter:
-        # What `torch.autograd.grad(is_grads_batched=True)` stacks is of no transform's stack.
-        return argument.is_cpu and not _is_batched(argument)
-    return kind is int or argument is None
+def _ordinary(arguments: Sequence[Any], gpu: bool) -> bool:
+    """Tell whether all tensors have numbers in such a place; a subclass may stand for anything."""
+    for argument in arguments:
+        kind = type(argument)
+        if kind is Tensor or kind is nn.Parameter:
+            # What `torch.autograd.grad(is_grads_batched=True)` stacks is of no transform's stack,
+            # and what a transform has left behind is of one that has ended.
+            if not argument.is_cpu and not (gpu and argument.is_cuda):
+                return False
+            if _is_batched(argument) or _is_wrapped(argument):
+                return False
+        elif kind is not int and kind is not bool and argument is not None:
+            return False
+    return True
 
 
-def _on_device(argument: Any) -> bool:
-    """Tell the same of an argument on a GPU, or on the CPU."""
-    kind = type(argument)
-    if kind is Tensor or kind is nn.Parameter:
-        return (argument.is_cuda or argument.is_cpu) and not _is_batched(argument)
-    return kind is int or argument is None
-
-
-def _untraced(compute: Callable[..., Tensors]) -> Callable[..., Tensors]:
+def _untraced(compute: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that what compiles a model does not trace, should it see it run."""
 
-    def run(*arguments: Any) -> Tensors:
+    def run(*arguments: Any) -> Any:
         if not eval_frame.get_eval_frame_callback():
             return compute(*arguments)
         # Only now, as it takes long to import what compiles models.
         disable: Any = torch.compiler.disable
-        found: Tensors = disable(compute)(*arguments)
-        return found
+        return disable(compute)(*arguments)
 
     return run
 
@@ -166,3 +188,22 @@ def _differentiated(
         return operator.below(keys, arguments)
 
     return rule
+
+
+def _directly(name: str, compute: Callable[..., Tensors], direct: Direct) -> Callable[..., Tensors]:
+    """Return what runs an operator where nobody traces or transforms it."""
+    methods = {
+        "forward": staticmethod(_untraced(direct.run)),
+        "backward": staticmethod(_untraced(direct.gradient)),
+    }
+    made: Any = type(f"{NAMESPACE}_{name}_direct", (torch.autograd.Function,), methods)
+    # Beyond this, `Function.apply` looks at every argument for what transforms have left behind.
+    apply: Any = super(torch.autograd.Function, made).apply
+
+    def run(*arguments: Any) -> Tensors:
+        if torch.is_grad_enabled() and _core._any_requires_grad(*arguments):
+            found: Tensors = apply(*arguments)
+            return found
+        return compute(*arguments)
+
+    return run

@@ -23,7 +23,9 @@ def second_order(contract: Contract, eager: EagerSequence) -> Derivative:
     """Return how the reverse is differentiated."""
 
     def setup(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        cotangents, given, _, kept = contract.split(inputs[1:])
+        # What comes before the tensors says how to run, and has no gradient.
+        ctx.before = len(inputs) - contract.reversed
+        cotangents, given, _, kept = contract.split(inputs[ctx.before :])
         ctx.unread = len(contract.seen) + len(kept)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*cotangents, *given)
@@ -34,7 +36,7 @@ def second_order(contract: Contract, eager: EagerSequence) -> Derivative:
         with torch.enable_grad():
             found = _differentiated(contract, eager, saved, gradients, further)
         # What was kept is a function of what was given, which has all of the derivative.
-        return (None, *found, *(None,) * ctx.unread)
+        return (*(None,) * ctx.before, *found, *(None,) * ctx.unread)
 
     return Derivative(setup, formula)
 

@@ -2,11 +2,13 @@
 
     <name>           (option, *given) -> results
     <name>_kept      (option, *given) -> (*results, *kept)
-    <name>_backward  (option, *cotangents, *given, *seen, *kept) -> gradients of `given`
+    <name>_backward  (option, inputs, states, *cotangents, *given, *seen, *kept)
+                     -> gradients of `given`
 
 `option` is a number that the kernels know the meaning of. Results are the output, the final states,
 and the states of every step where the reverse takes their cotangents; `seen` are those of the
-results that have a time axis, where the reverse reads them and not a copy.
+results that have a time axis, where the reverse reads them and not a copy. Where `inputs` or
+`states` is false, nobody wants the gradients of inputs or initial states: they are empty.
 
 Why one definition for all devices: how a sequence is traced, batched and differentiated does not
 depend on where it runs.
@@ -24,7 +26,7 @@ from torch import Tensor
 from gatewright.bridges.torch.batching import map_rows, map_slices
 from gatewright.bridges.torch.contract import Contract, Tensors
 from gatewright.bridges.torch.eager import EagerSequence
-from gatewright.bridges.torch.registration import Derivative, Operator, Rules
+from gatewright.bridges.torch.registration import Derivative, Direct, Operator, Rules
 from gatewright.bridges.torch.second_order import second_order
 
 
@@ -32,7 +34,8 @@ from gatewright.bridges.torch.second_order import second_order
 class Computed:
     """What computes, in the order of the operators; `places` are PyTorch's names of where.
 
-    `option` is the name of the number that each of them takes first.
+    `option` is the name of the number that each of them takes first, `direct` the shortest way to a
+    sequence and its gradient.
     """
 
     infer: Callable[..., Tensors]
@@ -40,6 +43,7 @@ class Computed:
     reverse: Callable[..., Tensors]
     option: str
     places: tuple[str, ...] = ("CPU",)
+    direct: Direct | None = None
 
 
 @dataclass(frozen=True)
@@ -61,12 +65,11 @@ def sequence_operators(
     seen = _named("s", len(contract.seen))
 
     def save(ctx: Any, inputs: tuple[Any, ...], output: Tensors) -> None:
-        ctx.option = inputs[0]
-        ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*inputs[1:], *contract.saved(output))
+        remember(contract, ctx, inputs[0], inputs[1:], contract.saved(output))
 
     def gradient(ctx: Any, *cts: Tensor | None) -> tuple[Tensor | None, ...]:
-        return (None, *backward(ctx.option, *cts[: contract.results], *ctx.saved_tensors))
+        found = backward(*ctx.asked, *cts[: contract.results], *ctx.saved_tensors)
+        return wanted(contract, ctx, found)
 
     keeping = Operator(
         f"{name}_kept",
@@ -86,21 +89,40 @@ def sequence_operators(
             lambda option, *given: contract.traced(given, keep=False),
             map_rows(contract, lambda *given: sequence(*given)),
             Derivative(save, gradient, keeping),
+            computed.direct,
             places,
         ),
     )
     backward = Operator(
         f"{name}_backward",
-        schema([*cotangents, *given, *seen, *kept], count),
+        schema(["bool inputs", "bool states", *cotangents, *given, *seen, *kept], count),
         Rules(
             computed.reverse,
-            lambda option, *all: tuple(a.new_empty(a.shape) for a in contract.split(all).given),
+            lambda option, inputs, states, *all: contract.traced_reverse(inputs, states, all),
             map_slices(lambda *all: backward(*all)),
             second_order(contract, eager),
-            places,
+            places=places,
         ),
     )
     return SequenceOperators(sequence, keeping, backward)
+
+
+def remember(contract: Contract, ctx: Any, option: int, given: Tensors, kept: Tensors) -> None:
+    """Keep what the reverse is given beside cotangents."""
+    first = len(contract.layout.inputs)
+    last = first + len(contract.states)
+    inputs, states = (
+        any(each.requires_grad for each in group) for group in (given[:first], given[first:last])
+    )
+    ctx.asked = option, inputs, states
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(*given, *kept)
+
+
+def wanted(contract: Contract, ctx: Any, found: Tensors) -> tuple[Tensor | None, ...]:
+    """Return a gradient or None for the option and for all that was given."""
+    flags = contract.wanted(*ctx.asked[1:])
+    return (None, *(each if flag else None for each, flag in zip(found, flags, strict=True)))
 
 
 def _named(letter: str, count: int) -> list[str]:

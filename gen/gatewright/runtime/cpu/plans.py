@@ -12,6 +12,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
 from typing import Any
 
 from gatewright.runtime.buffers import buffers
@@ -90,16 +92,12 @@ class CpuEngine:
         """Return matrices packed for the products of one direction."""
         if not arrays:
             return {}
-        shapes = {}
-        for name, array in arrays.items():
-            rows, columns = array.shape[::-1] if transposed else array.shape
-            shapes[name] = packed_shape(rows, columns, array.itemsize)
-        first = next(iter(arrays.values()))
-        packed = buffers.arrays(shapes, str(first.dtype))
-        large = sum(array.size for array in arrays.values()) > 1 << 16
+        given = tuple(arrays.values())
+        shapes, dtype, large = _packing(tuple([e.shape for e in given]), given[0].dtype, transposed)
+        packed = buffers.arrays(dict(zip(arrays, shapes, strict=True)), dtype)
         routine = pack_transposed if transposed else pack
         split = Plan(self.limit if large else 1, False, 1, "packing")
-        run(routine, split, (tuple(arrays.values()), tuple(packed.values())))
+        run(routine, split, (given, tuple(packed.values())))
         return packed
 
     def plan(self, work: Work) -> Plan:
@@ -109,6 +107,16 @@ class CpuEngine:
     def run(self, routine: Callable[..., Any], arguments: Sequence[Any], plan: Plan) -> None:
         """Call a routine, as planned."""
         run(routine, plan, arguments)
+
+
+@lru_cache(256)
+def _packing(
+    shapes: tuple[tuple[int, int], ...], kind: Any, transposed: bool
+) -> tuple[tuple[tuple[int, int, int], ...], str, bool]:
+    """Return the shapes of packed matrices, their dtype's name, and whether they are large."""
+    sides = [shape[::-1] if transposed else shape for shape in shapes]
+    found = tuple(packed_shape(*each, kind.itemsize) for each in sides)
+    return found, str(kind), sum(map(prod, shapes)) > 1 << 16
 
 
 engine = CpuEngine()

@@ -80,7 +80,7 @@ def local_array(length: int, kind: Any) -> Any:
 def shared_memory(kind: Any) -> Shared:
     """Return the shared memory of this block as an array."""
     running = machine()
-    return Shared(running.shared[running.actor.block], kind)
+    return running.shared[running.actor.block].array(kind)
 
 
 def shared_four(array: Shared, index: int) -> tuple[Any, ...]:

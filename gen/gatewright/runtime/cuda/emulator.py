@@ -102,7 +102,7 @@ class Machine:
         self.threads_of_block = block[0] * block[1]
         self.actor = Actor(self.blocks)
         self.known = Accesses(self.actor)
-        self.shared = [SharedMemory(shared, Accesses(self.actor), n) for n in range(self.blocks)]
+        self.shared = [SharedMemory(shared, Accesses(self.actor)) for _ in range(self.blocks)]
         self.told: dict[int, list[int]] = {}
         self.patient: list[tuple[Thread, Patience]] = []
         self.meetings: dict[tuple[int, int | None], list[tuple[Thread, Meeting]]] = {}

@@ -11,7 +11,7 @@ few schedules, and a race under every one.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ Array = NDArray[Any]
 WORD = 4
 # The longest vector that a thread moves at once, in bytes.
 VECTOR = 16
+_WHOLE = (int, np.integer)
 
 
 class EmulationError(AssertionError):
@@ -56,35 +57,49 @@ class Actor:
         self.acquired[at] = list(map(max, self.acquired[at], told))
 
 
+class Memory(Protocol):
+    """Something whose places have names, which only a fault asks for."""
+
+    def named(self, index: int) -> str:
+        """Return what a message calls the place of an index."""
+
+
 class Accesses:
     """The last write and the reads since, of every place."""
 
     def __init__(self, actor: Actor) -> None:
         self.actor = actor
-        self.writes: dict[Any, tuple[int, int, int]] = {}
-        self.reads: dict[Any, dict[int, tuple[int, int]]] = {}
+        self.writes: dict[int, tuple[int, int, int]] = {}
+        self.reads: dict[int, dict[int, tuple[int, int]]] = {}
 
-    def read(self, place: Any, what: str) -> None:
+    def read(self, place: int, of: Memory, index: int) -> None:
         """Note a read. Raises EmulationError if nothing orders it after the last write."""
         actor = self.actor
         write = self.writes.get(place)
         if write is not None and not self._ordered(*write):
-            raise EmulationError(f"race: {actor} reads {what} that block {write[0]} wrote")
-        reads = self.reads.setdefault(place, {})
-        time = actor.times[actor.block]
-        known = reads.get(actor.block)
-        several = known is not None and known[0] == time and known[1] != actor.thread
-        reads[actor.block] = (time, -1 if several else actor.thread)
+            found = f"race: {actor} reads {of.named(index)} that block {write[0]} wrote"
+            raise EmulationError(found)
+        block, thread = actor.block, actor.thread
+        time = actor.times[block]
+        reads = self.reads.get(place)
+        if reads is None:
+            self.reads[place] = {block: (time, thread)}
+            return
+        known = reads.get(block)
+        several = known is not None and known[0] == time and known[1] != thread
+        reads[block] = (time, -1 if several else thread)
 
-    def write(self, place: Any, what: str) -> None:
+    def write(self, place: int, of: Memory, index: int) -> None:
         """Note a write. Raises EmulationError if nothing orders it after earlier accesses."""
         actor = self.actor
         write = self.writes.get(place)
         if write is not None and not self._ordered(*write):
-            raise EmulationError(f"race: {actor} writes {what} that block {write[0]} wrote")
+            found = f"race: {actor} writes {of.named(index)} that block {write[0]} wrote"
+            raise EmulationError(found)
         for block, (time, thread) in self.reads.pop(place, {}).items():
             if not self._ordered(block, time, thread):
-                raise EmulationError(f"race: {actor} writes {what} that block {block} reads")
+                found = f"race: {actor} writes {of.named(index)} that block {block} reads"
+                raise EmulationError(found)
         self.writes[place] = (actor.block, actor.times[actor.block], actor.thread)
 
     def _ordered(self, block: int, time: int, thread: int) -> bool:
@@ -103,23 +118,26 @@ class Pointer:
         self.width = width
         self.pitch = pitch
         self.known = known
+        self.count = len(flat)
         self.base = flat.ctypes.data
         self.size = flat.itemsize
 
     def __getitem__(self, index: int) -> Any:
-        place = self._place(index)
-        self.known.read(place, f"{self.name}[{index}]")
+        self.known.read(self._place(index), self, index)
         return self.flat[index]
 
     def __setitem__(self, index: int, value: Any) -> None:
-        place = self._place(index)
-        self.known.write(place, f"{self.name}[{index}]")
+        self.known.write(self._place(index), self, index)
         self.flat[index] = value
 
+    def named(self, index: int) -> str:
+        """Return what a message calls an element."""
+        return f"{self.name}[{index}]"
+
     def _place(self, index: int) -> int:
-        if not isinstance(index, int | np.integer):
+        if not isinstance(index, _WHOLE):
             raise EmulationError(f"{self.name}[{index!r}] is indexed with no whole number")
-        if not 0 <= index < len(self.flat) or index % self.pitch >= self.width:
+        if not 0 <= index < self.count or index % self.pitch >= self.width:
             raise EmulationError(f"{self.known.actor} leaves {self.name} with index {index}")
         return self.base + int(index) * self.size
 
@@ -136,46 +154,62 @@ class Shared:
     def __init__(self, memory: SharedMemory, dtype: Any) -> None:
         self.memory = memory
         self.dtype = np.dtype(dtype)
-        whole = len(memory.bytes) // self.dtype.itemsize * self.dtype.itemsize
-        self.values = memory.bytes[:whole].view(self.dtype)
+        self.size = self.dtype.itemsize
+        whole = len(memory.bytes) // self.size * self.size
+        self.values = memory.bytes[:whole].view(dtype)
 
     def __len__(self) -> int:
         return len(self.values)
 
     def __getitem__(self, index: int) -> Any:
-        self.memory.touch(int(index), self.dtype.itemsize, 1, write=False)
+        self.memory.touch(int(index), self.size, 1, write=False)
         return self.values[index]
 
     def __setitem__(self, index: int, value: Any) -> None:
-        self.memory.touch(int(index), self.dtype.itemsize, 1, write=True)
+        self.memory.touch(int(index), self.size, 1, write=True)
         self.values[index] = value
 
     def several(self, index: int, count: int) -> list[Any]:
         """Return `count` elements, as one aligned load does."""
-        self.memory.touch(int(index), self.dtype.itemsize, count, write=False)
+        self.memory.touch(int(index), self.size, count, write=False)
         return list(self.values[int(index) : int(index) + count])
 
 
 class SharedMemory:
     """The bytes of shared memory of one block."""
 
-    def __init__(self, size: int, known: Accesses, block: int) -> None:
+    def __init__(self, size: int, known: Accesses) -> None:
         self.bytes = np.zeros(size, np.uint8)
-        self.written = np.zeros(size, bool)
+        # Not an array: a few bytes of it are asked for at every access.
+        self.written = bytearray(size)
         self.known = known
-        self.block = block
+        self._arrays: dict[Any, Shared] = {}
+
+    def array(self, dtype: Any) -> Shared:
+        """Return the memory as an array of numbers of one kind."""
+        found = self._arrays.get(dtype)
+        if found is None:
+            found = self._arrays[dtype] = Shared(self, dtype)
+        return found
+
+    def named(self, index: int) -> str:
+        """Return what a message calls a byte."""
+        return f"shared memory at byte {index}"
 
     def touch(self, index: int, size: int, count: int, write: bool) -> None:
         """Note an aligned access. Raises EmulationError outside, if unaligned, or at a race."""
         first, length = index * size, size * count
-        where = f"shared memory at byte {first}"
-        if index < 0 or first + length > len(self.bytes):
-            raise EmulationError(f"{self.known.actor} leaves {where}")
+        last = first + length
+        if index < 0 or last > len(self.written):
+            raise EmulationError(f"{self.known.actor} leaves {self.named(first)}")
         if first % min(VECTOR, length):
+            where = self.named(first)
             raise EmulationError(f"{self.known.actor}: {where} is not aligned to {length}")
         if write:
-            self.written[first : first + length] = True
-        elif not self.written[first : first + length].all():
+            self.written[first:last] = b"\1" * length
+        elif 0 in self.written[first:last]:
+            where = self.named(first)
             raise EmulationError(f"{self.known.actor} reads {where} before anything is written")
-        for word in range(first // WORD, (first + length - 1) // WORD + 1):
-            (self.known.write if write else self.known.read)((self.block, word), where)
+        note = self.known.write if write else self.known.read
+        for word in range(first // WORD, (last - 1) // WORD + 1):
+            note(word, self, first)
