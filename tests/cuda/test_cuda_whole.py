@@ -133,6 +133,17 @@ def test_one_kernel_agrees_with_the_reference(cell: Any) -> None:
                 assert launches.get(name, 0) == (pair[direction] is not None)
 
 
+@pytest.mark.parametrize("name", ["gru", "gru_reset_after", "minimal_rnn"])
+def test_one_kernel_that_keeps_nothing_agrees_with_the_reference(name: str) -> None:
+    cell, sizes = (name, ()), (5, *SIZES[1:])
+    given, wanted = problem(loaded(cell), sizes, "float32"), known(cell, sizes)
+    for shape in some_shapes(cell, "forward", sizes, more=0):
+        kernels = forced(cell, "forward", shape)
+        run = kernels.forward(given["parameters"], given["x"], given["state"], keep=False)
+        check({"y": wanted["y"]}, {"y": run.y}, 1e-5)
+        assert run.kept is None
+
+
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("name", ["lstm", "gru"])
 def test_it_agrees_in_double_precision_and_in_any_order(name: str, order: str) -> None:
