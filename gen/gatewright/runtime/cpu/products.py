@@ -39,6 +39,9 @@ _DEPTH = 128
 _LINE = 16
 # Rows of a weight gradient whose operand, `_DEPTH` deep, stays in that cache beside a run.
 _GROUP = 4 * TALL
+# Rows that are further apart, in bytes, compete for the same places of that cache: of those, what
+# a tile reads is brought together first, which for others would only be another reading.
+_NEAR = 2048
 # How many runs a single row is multiplied with at once.
 RUNS = 4
 # By the size of a number: how many of them are moved for that, in whole vectors.
@@ -283,8 +286,12 @@ def outer(
             before += _blocks(target)
             for m in range(start, stop, _GROUP):
                 count = min(_GROUP, stop - m)
-                _pack_lefts(left, last, depth, m, count, group)
-                _columns(group, 0, 1, _GROUP, count, packed, start_at, _DEPTH * size, depth,
+                wide = left.shape[1]
+                source, at, step = left.reshape(left.size), (last - 1) * wide + m, -wide
+                if wide * left.itemsize > _NEAR:
+                    _pack_lefts(left, last, depth, m, count, group)
+                    source, at, step = group, 0, _GROUP
+                _columns(source, at, 1, step, count, packed, start_at, _DEPTH * size, depth,
                          target, m * columns, columns, 0, columns, more or last < rows)  # fmt: skip
 
 
