@@ -39,6 +39,11 @@ class Actor:
     def __str__(self) -> str:
         return f"block {self.block} thread {self.thread}"
 
+    @property
+    def number(self) -> tuple[int, int]:
+        """Which thread runs now."""
+        return self.block, self.thread
+
     def synchronised(self, block: int) -> None:
         """Count a `syncthreads` of a block: all of it now knows what its threads acquired."""
         self.times[block] += 1
@@ -155,6 +160,15 @@ class Shared:
         self.memory.touch(int(index), self.dtype.itemsize, count, write=False)
         return list(self.values[int(index) : int(index) + count])
 
+    def copy(self, index: int, source: Pointer, first: int, count: int) -> None:
+        """Copy elements of an array, as one aligned copy does: bytes, whatever they stand for."""
+        source.several(first, count)
+        size = self.dtype.itemsize
+        self.memory.awaited(int(index) * size, count * size, False)
+        self.memory.touch(int(index), size, count, write=True)
+        given = source.flat[int(first) : int(first) + count]
+        self.values[int(index) : int(index) + count].view(np.uint8)[:] = given.view(np.uint8)
+
 
 class SharedMemory:
     """The bytes of shared memory of one block."""
@@ -162,6 +176,7 @@ class SharedMemory:
     def __init__(self, size: int, known: Accesses, block: int) -> None:
         self.bytes = np.zeros(size, np.uint8)
         self.written = np.zeros(size, bool)
+        self.coming: set[int] = set()
         self.known = known
         self.block = block
 
@@ -173,9 +188,17 @@ class SharedMemory:
             raise EmulationError(f"{self.known.actor} leaves {where}")
         if first % min(VECTOR, length):
             raise EmulationError(f"{self.known.actor}: {where} is not aligned to {length}")
+        words = range(first // WORD, (first + length - 1) // WORD + 1)
+        if self.coming and not self.coming.isdisjoint(words):
+            raise EmulationError(f"{self.known.actor} takes {where} before a copy to it is done")
         if write:
             self.written[first : first + length] = True
         elif not self.written[first : first + length].all():
             raise EmulationError(f"{self.known.actor} reads {where} before anything is written")
-        for word in range(first // WORD, (first + length - 1) // WORD + 1):
+        for word in words:
             (self.known.write if write else self.known.read)((self.block, word), where)
+
+    def awaited(self, first: int, length: int, begun: bool) -> None:
+        """Note that a copy to so many bytes is begun, or done."""
+        words = range(first // WORD, (first + length) // WORD)
+        (self.coming.update if begun else self.coming.difference_update)(words)

@@ -89,6 +89,7 @@ class Steps:
         assert self.kernel is not None
         launch = self._launches(tuple(shape.sizes.items()), shape.shared)
         given |= {"T": T, "B": B, "counters": self.device.zeros(shape.groups)}
+        given["exchange"] = self.device.empty((shape.exchange,), self.dtype)
         arguments = [given[name] for name in self.kernel.names]
         for name, value in zip(self.kernel.names, arguments, strict=True):
             if len(getattr(value, "shape", ())) == 3:
