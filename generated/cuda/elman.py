@@ -22,7 +22,6 @@ from gatewright.runtime.cuda import (
     product,
     product_transposed,
     rows,
-    syncthreads,
     tanh,
     this_row,
     this_unit,
@@ -32,7 +31,9 @@ from gatewright.runtime.cuda import (
 from gatewright.runtime.cuda.parts import (
     clear,
     clear_tiles,
+    collect,
     fill,
+    filled,
     load_columns,
     load_rows,
     meet,
@@ -40,8 +41,9 @@ from gatewright.runtime.cuda.parts import (
     own_row,
     own_unit,
     owns,
+    share,
 )
-from gatewright.runtime.cuda.sizes import EACH, HIDDEN
+from gatewright.runtime.cuda.sizes import EACH, HELD_1, HIDDEN, SUMS
 from gatewright.runtime.layout import Layout
 
 # Forward: 3 elementwise operations per row and unit, and its matrix products.
@@ -92,12 +94,13 @@ def forward(T, W, x, W_x, U, h, b, U_h):
 
 
 @whole
-def steps_whole(T, B, counters, U, h, W_x, b):
-    """Run all steps in one kernel, its weights in shared memory."""
+def steps_whole(T, B, counters, exchange, U, W_x, b, h):
+    """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
-    load_rows(U, 0)
+    held = local_array(HELD_1, real)
+    load_rows(held, U, 0)
     clear_tiles()
-    totals = local_array(EACH, real)
+    totals = local_array(SUMS, real)
     h_kept = local_array(EACH, real)
     h_next_kept = local_array(EACH, real)
     for each in range(EACH):
@@ -105,11 +108,13 @@ def steps_whole(T, B, counters, U, h, W_x, b):
         at = row * HIDDEN + unit
         h_kept[each] = h[at] if owns(each, B) else real(0)
     for t in range(T):
+        share(exchange, 0, h_kept, t + 1)
         meet(counters, t + 1)
         clear(totals, 1)
-        fill(0, h_kept, h, t * B, B, 1)
-        syncthreads()
-        multiply(totals, 0, 0, 1, 0)
+        fill(0, exchange, 0, h_kept, t + 1)
+        filled()
+        multiply(totals, held, 0, 0, 1, 0)
+        collect(totals, 1)
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
@@ -193,12 +198,13 @@ def backward(T, more, ct_y, d_h, h, U, d_a_h_next, W, d_x, x, d_W, d_U, d_b):
 
 
 @whole
-def steps_vjp_whole(T, B, counters, U, ct_y, h, d_a_h_next, d_h):
-    """Run all steps in one kernel, its weights in shared memory."""
+def steps_vjp_whole(T, B, counters, exchange, U, ct_y, h, d_a_h_next, d_h):
+    """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
-    load_columns(U, 0)
+    held = local_array(HELD_1, real)
+    load_columns(held, U, 0)
     clear_tiles()
-    totals = local_array(EACH, real)
+    totals = local_array(SUMS, real)
     ct_h_next_kept = local_array(EACH, real)
     d_h_kept = local_array(EACH, real)
     d_a_h_next_kept = local_array(EACH, real)
@@ -215,11 +221,13 @@ def steps_vjp_whole(T, B, counters, U, ct_y, h, d_a_h_next, d_h):
             d_a_h_next_kept[each] = d_a_h_next_now
             if owns(each, B):
                 d_a_h_next[at] = d_a_h_next_now
+        share(exchange, 0, d_a_h_next_kept, T - t)
         meet(counters, T - t)
         clear(totals, 1)
-        fill(0, d_a_h_next_kept, d_a_h_next, t * B, B, 1)
-        syncthreads()
-        multiply(totals, 0, 0, 1, 0)
+        fill(0, exchange, 0, d_a_h_next_kept, T - t)
+        filled()
+        multiply(totals, held, 0, 0, 1, 0)
+        collect(totals, 1)
         for each in range(EACH):
             d_h_kept[each] = totals[each]
         for each in range(EACH):
@@ -258,8 +266,8 @@ LAYOUT = Layout(
         "d_b": ("gradient", "hidden"),
     },
     wholes={
-        "forward": {"weights": 1, "tiles": 1, "totals": 1, "terms": 1, "meetings": 1},
-        "backward": {"weights": 1, "tiles": 1, "totals": 1, "terms": 1, "meetings": 1},
+        "forward": {"weights": 1, "tiles": 1, "totals": 1, "kept": 2, "terms": 1, "meetings": 1},
+        "backward": {"weights": 1, "tiles": 1, "totals": 1, "kept": 3, "terms": 1, "meetings": 1},
     },
     engine=engine,
 )

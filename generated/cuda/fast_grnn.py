@@ -24,7 +24,6 @@ from gatewright.runtime.cuda import (
     product,
     product_transposed,
     rows,
-    syncthreads,
     tanh,
     this_row,
     this_unit,
@@ -34,7 +33,9 @@ from gatewright.runtime.cuda import (
 from gatewright.runtime.cuda.parts import (
     clear,
     clear_tiles,
+    collect,
     fill,
+    filled,
     load_columns,
     load_rows,
     meet,
@@ -42,8 +43,9 @@ from gatewright.runtime.cuda.parts import (
     own_row,
     own_unit,
     owns,
+    share,
 )
-from gatewright.runtime.cuda.sizes import EACH, HIDDEN
+from gatewright.runtime.cuda.sizes import EACH, HELD_1, HIDDEN, SUMS
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -111,12 +113,13 @@ def forward(T, W, x, W_x, U, h, b_z, b_n, zeta, nu, U_h, z, n):
 
 
 @whole
-def steps_whole(T, B, counters, U, h, W_x, b_z, b_n, zeta, nu, z, n):
-    """Run all steps in one kernel, its weights in shared memory."""
+def steps_whole(T, B, counters, exchange, U, W_x, b_z, b_n, zeta, nu, z, n, h):
+    """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
-    load_rows(U, 0)
+    held = local_array(HELD_1, real)
+    load_rows(held, U, 0)
     clear_tiles()
-    totals = local_array(EACH, real)
+    totals = local_array(SUMS, real)
     h_kept = local_array(EACH, real)
     h_next_kept = local_array(EACH, real)
     for each in range(EACH):
@@ -124,11 +127,13 @@ def steps_whole(T, B, counters, U, h, W_x, b_z, b_n, zeta, nu, z, n):
         at = row * HIDDEN + unit
         h_kept[each] = h[at] if owns(each, B) else real(0)
     for t in range(T):
+        share(exchange, 0, h_kept, t + 1)
         meet(counters, t + 1)
         clear(totals, 1)
-        fill(0, h_kept, h, t * B, B, 1)
-        syncthreads()
-        multiply(totals, 0, 0, 1, 0)
+        fill(0, exchange, 0, h_kept, t + 1)
+        filled()
+        multiply(totals, held, 0, 0, 1, 0)
+        collect(totals, 1)
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
@@ -402,13 +407,14 @@ def backward(
 
 @whole
 def steps_vjp_whole(
-    T, B, counters, U, ct_y, n, zeta, z, nu, h, d_h_next_zeta_z_nu, d_a_n, d_a_z, d_p, d_h
+    T, B, counters, exchange, U, ct_y, n, zeta, z, nu, h, d_h_next_zeta_z_nu, d_a_n, d_a_z, d_p, d_h
 ):
-    """Run all steps in one kernel, its weights in shared memory."""
+    """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
-    load_columns(U, 0)
+    held = local_array(HELD_1, real)
+    load_columns(held, U, 0)
     clear_tiles()
-    totals = local_array(EACH, real)
+    totals = local_array(SUMS, real)
     ct_h_next_kept = local_array(EACH, real)
     d_h_kept = local_array(EACH, real)
     d_h_next_kept = local_array(EACH, real)
@@ -431,11 +437,13 @@ def steps_vjp_whole(
                 d_a_n[at] = d_a_n_now
                 d_a_z[at] = d_a_z_now
                 d_p[at] = d_p_now
+        share(exchange, 0, d_p_kept, T - t)
         meet(counters, T - t)
         clear(totals, 1)
-        fill(0, d_p_kept, d_p, t * B, B, 1)
-        syncthreads()
-        multiply(totals, 0, 0, 1, 0)
+        fill(0, exchange, 0, d_p_kept, T - t)
+        filled()
+        multiply(totals, held, 0, 0, 1, 0)
+        collect(totals, 1)
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
@@ -496,8 +504,8 @@ LAYOUT = Layout(
         "d_nu": ("gradient", "hidden"),
     },
     wholes={
-        "forward": {"weights": 1, "tiles": 1, "totals": 1, "terms": 1, "meetings": 1},
-        "backward": {"weights": 1, "tiles": 1, "totals": 1, "terms": 1, "meetings": 1},
+        "forward": {"weights": 1, "tiles": 1, "totals": 1, "kept": 2, "terms": 1, "meetings": 1},
+        "backward": {"weights": 1, "tiles": 1, "totals": 1, "kept": 4, "terms": 1, "meetings": 1},
     },
     engine=engine,
 )

@@ -34,7 +34,9 @@ from gatewright.runtime.cuda import (
 from gatewright.runtime.cuda.parts import (
     clear,
     clear_tiles,
+    collect,
     fill,
+    filled,
     load_columns,
     load_rows,
     meet,
@@ -42,8 +44,9 @@ from gatewright.runtime.cuda.parts import (
     own_row,
     own_unit,
     owns,
+    share,
 )
-from gatewright.runtime.cuda.sizes import EACH, EACH_2, HIDDEN, TILES
+from gatewright.runtime.cuda.sizes import EACH, HELD_3, HIDDEN, SUMS, SUMS_2, TILES
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -198,14 +201,17 @@ def forward(
 
 
 @whole
-def steps_whole(T, B, counters, U_r, U_z, U_n, h, W_r_x, b_r, W_z_x, b_z, r, z, r_h, W_n_x, b_n, n):
-    """Run all steps in one kernel, its weights in shared memory."""
+def steps_whole(
+    T, B, counters, exchange, U_r, U_z, U_n, W_r_x, b_r, W_z_x, b_z, r, z, r_h, W_n_x, b_n, n, h
+):
+    """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
-    load_rows(U_r, 0)
-    load_rows(U_z, 1)
-    load_rows(U_n, 2)
+    held = local_array(HELD_3, real)
+    load_rows(held, U_r, 0)
+    load_rows(held, U_z, 1)
+    load_rows(held, U_n, 2)
     clear_tiles()
-    totals = local_array(EACH_2, real)
+    totals = local_array(SUMS_2, real)
     h_kept = local_array(EACH, real)
     h_next_kept = local_array(EACH, real)
     z_kept = local_array(EACH, real)
@@ -215,11 +221,13 @@ def steps_whole(T, B, counters, U_r, U_z, U_n, h, W_r_x, b_r, W_z_x, b_z, r, z, 
         at = row * HIDDEN + unit
         h_kept[each] = h[at] if owns(each, B) else real(0)
     for t in range(T):
+        share(exchange, 0, h_kept, 2 * (t + 1) - 1)
         meet(counters, 2 * (t + 1) - 1)
         clear(totals, 2)
-        fill(0, h_kept, h, t * B, B, 1)
-        syncthreads()
-        multiply(totals, 0, 0, 2, 0)
+        fill(0, exchange, 0, h_kept, 2 * (t + 1) - 1)
+        filled()
+        multiply(totals, held, 0, 0, 2, 0)
+        collect(totals, 2)
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
@@ -239,11 +247,13 @@ def steps_whole(T, B, counters, U_r, U_z, U_n, h, W_r_x, b_r, W_z_x, b_z, r, z, 
                 r[at] = r_now
                 z[at] = z_now
                 r_h[at] = r_h_now
+        share(exchange, 0, r_h_kept, 2 * (t + 1))
         meet(counters, 2 * (t + 1))
         clear(totals, 1)
-        fill(0, r_h_kept, r_h, t * B, B, 1)
-        syncthreads()
-        multiply(totals, 0, 2, 1, 0)
+        fill(0, exchange, 0, r_h_kept, 2 * (t + 1))
+        filled()
+        multiply(totals, held, 0, 2, 1, 0)
+        collect(totals, 1)
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
@@ -492,14 +502,17 @@ def backward(
 
 
 @whole
-def steps_vjp_whole(T, B, counters, U_n, U_r, U_z, ct_y, z, n, h, d_a_n, d_a_z, r, d_a_r, d_h):
-    """Run all steps in one kernel, its weights in shared memory."""
+def steps_vjp_whole(
+    T, B, counters, exchange, U_n, U_r, U_z, ct_y, z, n, h, d_a_n, d_a_z, r, d_a_r, d_h
+):
+    """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
-    load_columns(U_n, 0)
-    load_columns(U_r, 1)
-    load_columns(U_z, 2)
+    held = local_array(HELD_3, real)
+    load_columns(held, U_n, 0)
+    load_columns(held, U_r, 1)
+    load_columns(held, U_z, 2)
     clear_tiles()
-    totals = local_array(EACH, real)
+    totals = local_array(SUMS, real)
     ct_h_next_kept = local_array(EACH, real)
     d_h_kept = local_array(EACH, real)
     d_r_h_kept = local_array(EACH, real)
@@ -525,11 +538,13 @@ def steps_vjp_whole(T, B, counters, U_n, U_r, U_z, ct_y, z, n, h, d_a_n, d_a_z, 
             if owns(each, B):
                 d_a_n[at_3] = d_a_n_now
                 d_a_z[at_3] = d_a_z_now
+        share(exchange, 0, d_a_n_kept, 2 * (T - t) - 1)
         meet(counters, 2 * (T - t) - 1)
         clear(totals, 1)
-        fill(0, d_a_n_kept, d_a_n, t * B, B, 3)
-        syncthreads()
-        multiply(totals, 0, 0, 1, 0)
+        fill(0, exchange, 0, d_a_n_kept, 2 * (T - t) - 1)
+        filled()
+        multiply(totals, held, 0, 0, 1, 0)
+        collect(totals, 1)
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
@@ -539,22 +554,25 @@ def steps_vjp_whole(T, B, counters, U_n, U_r, U_z, ct_y, z, n, h, d_a_n, d_a_z, 
             d_a_r_kept[each] = d_a_r_now
             if owns(each, B):
                 d_a_r[at_3] = d_a_r_now
+        share(exchange, 0, d_a_r_kept, 2 * (T - t))
+        share(exchange, 1, d_a_z_kept, 2 * (T - t))
         meet(counters, 2 * (T - t))
         clear(totals, 1)
         if TILES > 1:
-            fill(0, d_a_r_kept, d_a_r, t * B, B, 3)
-            fill(1, d_a_z_kept, d_a_z, t * B, B, 3)
-            syncthreads()
-            multiply(totals, 0, 1, 1, 0)
-            multiply(totals, 0, 2, 1, 1)
+            fill(0, exchange, 0, d_a_r_kept, 2 * (T - t))
+            fill(1, exchange, 1, d_a_z_kept, 2 * (T - t))
+            filled()
+            for tile in range(2):
+                multiply(totals, held, 0, 1 + tile, 1, tile)
         else:
-            fill(0, d_a_r_kept, d_a_r, t * B, B, 3)
+            fill(0, exchange, 0, d_a_r_kept, 2 * (T - t))
+            filled()
+            multiply(totals, held, 0, 1, 1, 0)
             syncthreads()
-            multiply(totals, 0, 1, 1, 0)
-            syncthreads()
-            fill(0, d_a_z_kept, d_a_z, t * B, B, 3)
-            syncthreads()
-            multiply(totals, 0, 2, 1, 0)
+            fill(0, exchange, 1, d_a_z_kept, 2 * (T - t))
+            filled()
+            multiply(totals, held, 0, 2, 1, 0)
+        collect(totals, 1)
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
@@ -644,8 +662,8 @@ LAYOUT = Layout(
         ),
     },
     wholes={
-        "forward": {"weights": 3, "tiles": 1, "totals": 2, "terms": 3, "meetings": 2},
-        "backward": {"weights": 3, "tiles": 2, "totals": 1, "terms": 3, "meetings": 2},
+        "forward": {"weights": 3, "tiles": 1, "totals": 2, "kept": 4, "terms": 3, "meetings": 2},
+        "backward": {"weights": 3, "tiles": 2, "totals": 1, "kept": 7, "terms": 3, "meetings": 2},
     },
     engine=engine,
 )

@@ -34,7 +34,9 @@ from gatewright.runtime.cuda import (
 from gatewright.runtime.cuda.parts import (
     clear,
     clear_tiles,
+    collect,
     fill,
+    filled,
     load_columns,
     load_rows,
     meet,
@@ -42,8 +44,9 @@ from gatewright.runtime.cuda.parts import (
     own_row,
     own_unit,
     owns,
+    share,
 )
-from gatewright.runtime.cuda.sizes import EACH, EACH_3, HIDDEN, TILES
+from gatewright.runtime.cuda.sizes import EACH, HELD_3, HIDDEN, SUMS, SUMS_3, TILES
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -189,15 +192,34 @@ def forward(
 
 @whole
 def steps_whole(
-    T, B, counters, U_r, U_z, U_n, h, W_r_x, b_r, W_z_x, b_z, W_n_x, b_n, b_hn, r, z, n, U_n_h
+    T,
+    B,
+    counters,
+    exchange,
+    U_r,
+    U_z,
+    U_n,
+    W_r_x,
+    b_r,
+    W_z_x,
+    b_z,
+    W_n_x,
+    b_n,
+    b_hn,
+    r,
+    z,
+    n,
+    h,
+    U_n_h,
 ):
-    """Run all steps in one kernel, its weights in shared memory."""
+    """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
-    load_rows(U_r, 0)
-    load_rows(U_z, 1)
-    load_rows(U_n, 2)
+    held = local_array(HELD_3, real)
+    load_rows(held, U_r, 0)
+    load_rows(held, U_z, 1)
+    load_rows(held, U_n, 2)
     clear_tiles()
-    totals = local_array(EACH_3, real)
+    totals = local_array(SUMS_3, real)
     h_kept = local_array(EACH, real)
     h_next_kept = local_array(EACH, real)
     for each in range(EACH):
@@ -205,11 +227,13 @@ def steps_whole(
         at = row * HIDDEN + unit
         h_kept[each] = h[at] if owns(each, B) else real(0)
     for t in range(T):
+        share(exchange, 0, h_kept, t + 1)
         meet(counters, t + 1)
         clear(totals, 3)
-        fill(0, h_kept, h, t * B, B, 1)
-        syncthreads()
-        multiply(totals, 0, 0, 3, 0)
+        fill(0, exchange, 0, h_kept, t + 1)
+        filled()
+        multiply(totals, held, 0, 0, 3, 0)
+        collect(totals, 3)
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
@@ -521,6 +545,7 @@ def steps_vjp_whole(
     T,
     B,
     counters,
+    exchange,
     U_r,
     U_z,
     U_n,
@@ -537,13 +562,14 @@ def steps_vjp_whole(
     d_a_r,
     d_h,
 ):
-    """Run all steps in one kernel, its weights in shared memory."""
+    """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
-    load_columns(U_r, 0)
-    load_columns(U_z, 1)
-    load_columns(U_n, 2)
+    held = local_array(HELD_3, real)
+    load_columns(held, U_r, 0)
+    load_columns(held, U_z, 1)
+    load_columns(held, U_n, 2)
     clear_tiles()
-    totals = local_array(EACH, real)
+    totals = local_array(SUMS, real)
     ct_h_next_kept = local_array(EACH, real)
     d_h_kept = local_array(EACH, real)
     d_h_next_kept = local_array(EACH, real)
@@ -572,28 +598,31 @@ def steps_vjp_whole(
                 d_n_U_n_h_b_hn[at_4] = d_n_U_n_h_b_hn_now
                 d_a_z[at_4] = d_a_z_now
                 d_a_r[at_4] = d_a_r_now
+        share(exchange, 0, d_a_r_kept, T - t)
+        share(exchange, 1, d_a_z_kept, T - t)
+        share(exchange, 2, d_n_U_n_h_b_hn_kept, T - t)
         meet(counters, T - t)
         clear(totals, 1)
         if TILES > 1:
-            fill(0, d_a_r_kept, d_a_r, t * B, B, 4)
-            fill(1, d_a_z_kept, d_a_z, t * B, B, 4)
-            fill(2, d_n_U_n_h_b_hn_kept, d_n_U_n_h_b_hn, t * B, B, 4)
-            syncthreads()
-            multiply(totals, 0, 0, 1, 0)
-            multiply(totals, 0, 1, 1, 1)
-            multiply(totals, 0, 2, 1, 2)
+            fill(0, exchange, 0, d_a_r_kept, T - t)
+            fill(1, exchange, 1, d_a_z_kept, T - t)
+            fill(2, exchange, 2, d_n_U_n_h_b_hn_kept, T - t)
+            filled()
+            for tile in range(3):
+                multiply(totals, held, 0, tile, 1, tile)
         else:
-            fill(0, d_a_r_kept, d_a_r, t * B, B, 4)
+            fill(0, exchange, 0, d_a_r_kept, T - t)
+            filled()
+            multiply(totals, held, 0, 0, 1, 0)
             syncthreads()
-            multiply(totals, 0, 0, 1, 0)
+            fill(0, exchange, 1, d_a_z_kept, T - t)
+            filled()
+            multiply(totals, held, 0, 1, 1, 0)
             syncthreads()
-            fill(0, d_a_z_kept, d_a_z, t * B, B, 4)
-            syncthreads()
-            multiply(totals, 0, 1, 1, 0)
-            syncthreads()
-            fill(0, d_n_U_n_h_b_hn_kept, d_n_U_n_h_b_hn, t * B, B, 4)
-            syncthreads()
-            multiply(totals, 0, 2, 1, 0)
+            fill(0, exchange, 2, d_n_U_n_h_b_hn_kept, T - t)
+            filled()
+            multiply(totals, held, 0, 2, 1, 0)
+        collect(totals, 1)
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
@@ -684,8 +713,8 @@ LAYOUT = Layout(
         ),
     },
     wholes={
-        "forward": {"weights": 3, "tiles": 1, "totals": 3, "terms": 3, "meetings": 1},
-        "backward": {"weights": 3, "tiles": 3, "totals": 1, "terms": 3, "meetings": 1},
+        "forward": {"weights": 3, "tiles": 1, "totals": 3, "kept": 2, "terms": 3, "meetings": 1},
+        "backward": {"weights": 3, "tiles": 3, "totals": 1, "kept": 6, "terms": 3, "meetings": 1},
     },
     engine=engine,
 )

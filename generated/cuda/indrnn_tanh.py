@@ -79,8 +79,8 @@ def forward(T, W, x, W_x, u, h, b):
 
 
 @whole
-def steps_whole(T, B, counters, W_x, u, b, h):
-    """Run all steps in one kernel, its weights in shared memory."""
+def steps_whole(T, B, counters, exchange, W_x, u, b, h):
+    """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
     h_kept = local_array(EACH, real)
     h_next_kept = local_array(EACH, real)
@@ -175,8 +175,8 @@ def backward(T, more, ct_y, d_h, h, u, d_a_h_next, W, d_x, x, d_W, d_u, d_b):
 
 
 @whole
-def steps_vjp_whole(T, B, counters, ct_y, h, u, d_a_h_next, d_h):
-    """Run all steps in one kernel, its weights in shared memory."""
+def steps_vjp_whole(T, B, counters, exchange, ct_y, h, u, d_a_h_next, d_h):
+    """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
     ct_h_next_kept = local_array(EACH, real)
     d_h_kept = local_array(EACH, real)
@@ -224,8 +224,8 @@ LAYOUT = Layout(
         "d_b": ("gradient", "hidden"),
     },
     wholes={
-        "forward": {"weights": 0, "tiles": 0, "totals": 0, "terms": 0, "meetings": 0},
-        "backward": {"weights": 0, "tiles": 0, "totals": 0, "terms": 0, "meetings": 0},
+        "forward": {"weights": 0, "tiles": 0, "totals": 0, "kept": 2, "terms": 0, "meetings": 0},
+        "backward": {"weights": 0, "tiles": 0, "totals": 0, "kept": 2, "terms": 0, "meetings": 0},
     },
     engine=engine,
 )

@@ -36,7 +36,9 @@ from gatewright.runtime.cuda import (
 from gatewright.runtime.cuda.parts import (
     clear,
     clear_tiles,
+    collect,
     fill,
+    filled,
     load_columns,
     load_rows,
     meet,
@@ -44,8 +46,9 @@ from gatewright.runtime.cuda.parts import (
     own_row,
     own_unit,
     owns,
+    share,
 )
-from gatewright.runtime.cuda.sizes import EACH, EACH_2, HIDDEN, TILES
+from gatewright.runtime.cuda.sizes import EACH, HELD_2, HIDDEN, SUMS, SUMS_2, TILES
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -147,13 +150,16 @@ def forward(
 
 
 @whole
-def steps_whole(T, B, counters, U_f, U_g, h, W_f_x, b_f, W_g_x, b_g, beta, f, g, sigmoid_h_next):
-    """Run all steps in one kernel, its weights in shared memory."""
+def steps_whole(
+    T, B, counters, exchange, U_f, U_g, W_f_x, b_f, W_g_x, b_g, beta, f, g, sigmoid_h_next, h
+):
+    """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
-    load_rows(U_f, 0)
-    load_rows(U_g, 1)
+    held = local_array(HELD_2, real)
+    load_rows(held, U_f, 0)
+    load_rows(held, U_g, 1)
     clear_tiles()
-    totals = local_array(EACH_2, real)
+    totals = local_array(SUMS_2, real)
     h_kept = local_array(EACH, real)
     h_next_kept = local_array(EACH, real)
     for each in range(EACH):
@@ -161,11 +167,13 @@ def steps_whole(T, B, counters, U_f, U_g, h, W_f_x, b_f, W_g_x, b_g, beta, f, g,
         at = row * HIDDEN + unit
         h_kept[each] = h[at] if owns(each, B) else real(0)
     for t in range(T):
+        share(exchange, 0, h_kept, t + 1)
         meet(counters, t + 1)
         clear(totals, 2)
-        fill(0, h_kept, h, t * B, B, 1)
-        syncthreads()
-        multiply(totals, 0, 0, 2, 0)
+        fill(0, exchange, 0, h_kept, t + 1)
+        filled()
+        multiply(totals, held, 0, 0, 2, 0)
+        collect(totals, 2)
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
@@ -349,13 +357,16 @@ def backward(
 
 
 @whole
-def steps_vjp_whole(T, B, counters, U_f, U_g, ct_y, g, sigmoid_h_next, h, f, d_a_g, d_s, d_h):
-    """Run all steps in one kernel, its weights in shared memory."""
+def steps_vjp_whole(
+    T, B, counters, exchange, U_f, U_g, ct_y, g, sigmoid_h_next, h, f, d_a_g, d_s, d_h
+):
+    """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
-    load_columns(U_f, 0)
-    load_columns(U_g, 1)
+    held = local_array(HELD_2, real)
+    load_columns(held, U_f, 0)
+    load_columns(held, U_g, 1)
     clear_tiles()
-    totals = local_array(EACH, real)
+    totals = local_array(SUMS, real)
     ct_h_next_kept = local_array(EACH, real)
     d_h_kept = local_array(EACH, real)
     d_h_next_kept = local_array(EACH, real)
@@ -379,22 +390,25 @@ def steps_vjp_whole(T, B, counters, U_f, U_g, ct_y, g, sigmoid_h_next, h, f, d_a
             if owns(each, B):
                 d_a_g[at_2] = d_a_g_now
                 d_s[at_2] = d_s_now
+        share(exchange, 0, d_s_kept, T - t)
+        share(exchange, 1, d_a_g_kept, T - t)
         meet(counters, T - t)
         clear(totals, 1)
         if TILES > 1:
-            fill(0, d_s_kept, d_s, t * B, B, 2)
-            fill(1, d_a_g_kept, d_a_g, t * B, B, 2)
-            syncthreads()
-            multiply(totals, 0, 0, 1, 0)
-            multiply(totals, 0, 1, 1, 1)
+            fill(0, exchange, 0, d_s_kept, T - t)
+            fill(1, exchange, 1, d_a_g_kept, T - t)
+            filled()
+            for tile in range(2):
+                multiply(totals, held, 0, tile, 1, tile)
         else:
-            fill(0, d_s_kept, d_s, t * B, B, 2)
+            fill(0, exchange, 0, d_s_kept, T - t)
+            filled()
+            multiply(totals, held, 0, 0, 1, 0)
             syncthreads()
-            multiply(totals, 0, 0, 1, 0)
-            syncthreads()
-            fill(0, d_a_g_kept, d_a_g, t * B, B, 2)
-            syncthreads()
-            multiply(totals, 0, 1, 1, 0)
+            fill(0, exchange, 1, d_a_g_kept, T - t)
+            filled()
+            multiply(totals, held, 0, 1, 1, 0)
+        collect(totals, 1)
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
@@ -467,8 +481,8 @@ LAYOUT = Layout(
         ),
     },
     wholes={
-        "forward": {"weights": 2, "tiles": 1, "totals": 2, "terms": 2, "meetings": 1},
-        "backward": {"weights": 2, "tiles": 2, "totals": 1, "terms": 2, "meetings": 1},
+        "forward": {"weights": 2, "tiles": 1, "totals": 2, "kept": 2, "terms": 2, "meetings": 1},
+        "backward": {"weights": 2, "tiles": 2, "totals": 1, "kept": 5, "terms": 2, "meetings": 1},
     },
     engine=engine,
 )

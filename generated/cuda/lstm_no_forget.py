@@ -35,7 +35,9 @@ from gatewright.runtime.cuda import (
 from gatewright.runtime.cuda.parts import (
     clear,
     clear_tiles,
+    collect,
     fill,
+    filled,
     load_columns,
     load_rows,
     meet,
@@ -43,8 +45,9 @@ from gatewright.runtime.cuda.parts import (
     own_row,
     own_unit,
     owns,
+    share,
 )
-from gatewright.runtime.cuda.sizes import EACH, EACH_3, HIDDEN, TILES
+from gatewright.runtime.cuda.sizes import EACH, HELD_3, HIDDEN, SUMS, SUMS_3, TILES
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -268,15 +271,34 @@ def forward(
 
 @whole
 def steps_whole(
-    T, B, counters, U_i, U_g, U_o, h, W_i_x, b_i, W_g_x, b_g, W_o_x, b_o, i, g, c, o, tanh_c_next
+    T,
+    B,
+    counters,
+    exchange,
+    U_i,
+    U_g,
+    U_o,
+    W_i_x,
+    b_i,
+    W_g_x,
+    b_g,
+    W_o_x,
+    b_o,
+    i,
+    g,
+    c,
+    o,
+    tanh_c_next,
+    h,
 ):
-    """Run all steps in one kernel, its weights in shared memory."""
+    """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
-    load_rows(U_i, 0)
-    load_rows(U_g, 1)
-    load_rows(U_o, 2)
+    held = local_array(HELD_3, real)
+    load_rows(held, U_i, 0)
+    load_rows(held, U_g, 1)
+    load_rows(held, U_o, 2)
     clear_tiles()
-    totals = local_array(EACH_3, real)
+    totals = local_array(SUMS_3, real)
     h_kept = local_array(EACH, real)
     h_next_kept = local_array(EACH, real)
     c_kept = local_array(EACH, real)
@@ -285,14 +307,15 @@ def steps_whole(
         row = own_row(each, B)
         at = row * HIDDEN + unit
         h_kept[each] = h[at] if owns(each, B) else real(0)
-        at = row * HIDDEN + unit
         c_kept[each] = c[at] if owns(each, B) else real(0)
     for t in range(T):
+        share(exchange, 0, h_kept, t + 1)
         meet(counters, t + 1)
         clear(totals, 3)
-        fill(0, h_kept, h, t * B, B, 1)
-        syncthreads()
-        multiply(totals, 0, 0, 3, 0)
+        fill(0, exchange, 0, h_kept, t + 1)
+        filled()
+        multiply(totals, held, 0, 0, 3, 0)
+        collect(totals, 3)
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
@@ -501,15 +524,32 @@ def backward(
 
 @whole
 def steps_vjp_whole(
-    T, B, counters, U_i, U_g, U_o, ct_y, o, tanh_c_next, i, g, d_a_o, d_a_g, d_a_i, d_h, d_c
+    T,
+    B,
+    counters,
+    exchange,
+    U_i,
+    U_g,
+    U_o,
+    ct_y,
+    o,
+    tanh_c_next,
+    i,
+    g,
+    d_a_o,
+    d_a_g,
+    d_a_i,
+    d_h,
+    d_c,
 ):
-    """Run all steps in one kernel, its weights in shared memory."""
+    """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
-    load_columns(U_i, 0)
-    load_columns(U_g, 1)
-    load_columns(U_o, 2)
+    held = local_array(HELD_3, real)
+    load_columns(held, U_i, 0)
+    load_columns(held, U_g, 1)
+    load_columns(held, U_o, 2)
     clear_tiles()
-    totals = local_array(EACH, real)
+    totals = local_array(SUMS, real)
     ct_h_next_kept = local_array(EACH, real)
     d_h_kept = local_array(EACH, real)
     ct_c_next_kept = local_array(EACH, real)
@@ -521,7 +561,6 @@ def steps_vjp_whole(
         row = own_row(each, B)
         at = (T % 2 * B + row) * HIDDEN + unit
         ct_h_next_kept[each] = d_h[at] if owns(each, B) else real(0)
-        at = (T % 2 * B + row) * HIDDEN + unit
         ct_c_next_kept[each] = d_c[at] if owns(each, B) else real(0)
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
@@ -545,28 +584,31 @@ def steps_vjp_whole(
                 d_a_o[at_3] = d_a_o_now
                 d_a_g[at_3] = d_a_g_now
                 d_a_i[at_3] = d_a_i_now
+        share(exchange, 0, d_a_i_kept, T - t)
+        share(exchange, 1, d_a_g_kept, T - t)
+        share(exchange, 2, d_a_o_kept, T - t)
         meet(counters, T - t)
         clear(totals, 1)
         if TILES > 1:
-            fill(0, d_a_i_kept, d_a_i, t * B, B, 3)
-            fill(1, d_a_g_kept, d_a_g, t * B, B, 3)
-            fill(2, d_a_o_kept, d_a_o, t * B, B, 3)
-            syncthreads()
-            multiply(totals, 0, 0, 1, 0)
-            multiply(totals, 0, 1, 1, 1)
-            multiply(totals, 0, 2, 1, 2)
+            fill(0, exchange, 0, d_a_i_kept, T - t)
+            fill(1, exchange, 1, d_a_g_kept, T - t)
+            fill(2, exchange, 2, d_a_o_kept, T - t)
+            filled()
+            for tile in range(3):
+                multiply(totals, held, 0, tile, 1, tile)
         else:
-            fill(0, d_a_i_kept, d_a_i, t * B, B, 3)
+            fill(0, exchange, 0, d_a_i_kept, T - t)
+            filled()
+            multiply(totals, held, 0, 0, 1, 0)
             syncthreads()
-            multiply(totals, 0, 0, 1, 0)
+            fill(0, exchange, 1, d_a_g_kept, T - t)
+            filled()
+            multiply(totals, held, 0, 1, 1, 0)
             syncthreads()
-            fill(0, d_a_g_kept, d_a_g, t * B, B, 3)
-            syncthreads()
-            multiply(totals, 0, 1, 1, 0)
-            syncthreads()
-            fill(0, d_a_o_kept, d_a_o, t * B, B, 3)
-            syncthreads()
-            multiply(totals, 0, 2, 1, 0)
+            fill(0, exchange, 2, d_a_o_kept, T - t)
+            filled()
+            multiply(totals, held, 0, 2, 1, 0)
+        collect(totals, 1)
         for each in range(EACH):
             d_h_kept[each] = totals[each]
         for each in range(EACH):
@@ -654,8 +696,8 @@ LAYOUT = Layout(
         ),
     },
     wholes={
-        "forward": {"weights": 3, "tiles": 1, "totals": 3, "terms": 3, "meetings": 1},
-        "backward": {"weights": 3, "tiles": 3, "totals": 1, "terms": 3, "meetings": 1},
+        "forward": {"weights": 3, "tiles": 1, "totals": 3, "kept": 4, "terms": 3, "meetings": 1},
+        "backward": {"weights": 3, "tiles": 3, "totals": 1, "kept": 7, "terms": 3, "meetings": 1},
     },
     engine=engine,
 )

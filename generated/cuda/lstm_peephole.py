@@ -36,7 +36,9 @@ from gatewright.runtime.cuda import (
 from gatewright.runtime.cuda.parts import (
     clear,
     clear_tiles,
+    collect,
     fill,
+    filled,
     load_columns,
     load_rows,
     meet,
@@ -44,8 +46,9 @@ from gatewright.runtime.cuda.parts import (
     own_row,
     own_unit,
     owns,
+    share,
 )
-from gatewright.runtime.cuda.sizes import EACH, EACH_4, HIDDEN, TILES
+from gatewright.runtime.cuda.sizes import EACH, HELD_4, HIDDEN, SUMS, SUMS_4, TILES
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -347,11 +350,11 @@ def steps_whole(
     T,
     B,
     counters,
+    exchange,
     U_i,
     U_f,
     U_g,
     U_o,
-    h,
     W_i_x,
     p_i,
     b_i,
@@ -369,15 +372,17 @@ def steps_whole(
     c,
     o,
     tanh_c_next,
+    h,
 ):
-    """Run all steps in one kernel, its weights in shared memory."""
+    """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
-    load_rows(U_i, 0)
-    load_rows(U_f, 1)
-    load_rows(U_g, 2)
-    load_rows(U_o, 3)
+    held = local_array(HELD_4, real)
+    load_rows(held, U_i, 0)
+    load_rows(held, U_f, 1)
+    load_rows(held, U_g, 2)
+    load_rows(held, U_o, 3)
     clear_tiles()
-    totals = local_array(EACH_4, real)
+    totals = local_array(SUMS_4, real)
     h_kept = local_array(EACH, real)
     h_next_kept = local_array(EACH, real)
     c_kept = local_array(EACH, real)
@@ -386,14 +391,15 @@ def steps_whole(
         row = own_row(each, B)
         at = row * HIDDEN + unit
         h_kept[each] = h[at] if owns(each, B) else real(0)
-        at = row * HIDDEN + unit
         c_kept[each] = c[at] if owns(each, B) else real(0)
     for t in range(T):
+        share(exchange, 0, h_kept, t + 1)
         meet(counters, t + 1)
         clear(totals, 4)
-        fill(0, h_kept, h, t * B, B, 1)
-        syncthreads()
-        multiply(totals, 0, 0, 4, 0)
+        fill(0, exchange, 0, h_kept, t + 1)
+        filled()
+        multiply(totals, held, 0, 0, 4, 0)
+        collect(totals, 4)
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
@@ -807,6 +813,7 @@ def steps_vjp_whole(
     T,
     B,
     counters,
+    exchange,
     U_i,
     U_f,
     U_g,
@@ -828,14 +835,15 @@ def steps_vjp_whole(
     d_h,
     d_c,
 ):
-    """Run all steps in one kernel, its weights in shared memory."""
+    """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
-    load_columns(U_i, 0)
-    load_columns(U_f, 1)
-    load_columns(U_g, 2)
-    load_columns(U_o, 3)
+    held = local_array(HELD_4, real)
+    load_columns(held, U_i, 0)
+    load_columns(held, U_f, 1)
+    load_columns(held, U_g, 2)
+    load_columns(held, U_o, 3)
     clear_tiles()
-    totals = local_array(EACH, real)
+    totals = local_array(SUMS, real)
     ct_h_next_kept = local_array(EACH, real)
     d_h_kept = local_array(EACH, real)
     ct_c_next_kept = local_array(EACH, real)
@@ -848,7 +856,6 @@ def steps_vjp_whole(
         row = own_row(each, B)
         at = (T % 2 * B + row) * HIDDEN + unit
         ct_h_next_kept[each] = d_h[at] if owns(each, B) else real(0)
-        at = (T % 2 * B + row) * HIDDEN + unit
         ct_c_next_kept[each] = d_c[at] if owns(each, B) else real(0)
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
@@ -879,34 +886,37 @@ def steps_vjp_whole(
                 d_a_g[at_4] = d_a_g_now
                 d_a_f[at_4] = d_a_f_now
                 d_a_i[at_4] = d_a_i_now
+        share(exchange, 0, d_a_i_kept, T - t)
+        share(exchange, 1, d_a_f_kept, T - t)
+        share(exchange, 2, d_a_g_kept, T - t)
+        share(exchange, 3, d_a_o_kept, T - t)
         meet(counters, T - t)
         clear(totals, 1)
         if TILES > 1:
-            fill(0, d_a_i_kept, d_a_i, t * B, B, 4)
-            fill(1, d_a_f_kept, d_a_f, t * B, B, 4)
-            fill(2, d_a_g_kept, d_a_g, t * B, B, 4)
-            fill(3, d_a_o_kept, d_a_o, t * B, B, 4)
-            syncthreads()
-            multiply(totals, 0, 0, 1, 0)
-            multiply(totals, 0, 1, 1, 1)
-            multiply(totals, 0, 2, 1, 2)
-            multiply(totals, 0, 3, 1, 3)
+            fill(0, exchange, 0, d_a_i_kept, T - t)
+            fill(1, exchange, 1, d_a_f_kept, T - t)
+            fill(2, exchange, 2, d_a_g_kept, T - t)
+            fill(3, exchange, 3, d_a_o_kept, T - t)
+            filled()
+            for tile in range(4):
+                multiply(totals, held, 0, tile, 1, tile)
         else:
-            fill(0, d_a_i_kept, d_a_i, t * B, B, 4)
+            fill(0, exchange, 0, d_a_i_kept, T - t)
+            filled()
+            multiply(totals, held, 0, 0, 1, 0)
             syncthreads()
-            multiply(totals, 0, 0, 1, 0)
+            fill(0, exchange, 1, d_a_f_kept, T - t)
+            filled()
+            multiply(totals, held, 0, 1, 1, 0)
             syncthreads()
-            fill(0, d_a_f_kept, d_a_f, t * B, B, 4)
+            fill(0, exchange, 2, d_a_g_kept, T - t)
+            filled()
+            multiply(totals, held, 0, 2, 1, 0)
             syncthreads()
-            multiply(totals, 0, 1, 1, 0)
-            syncthreads()
-            fill(0, d_a_g_kept, d_a_g, t * B, B, 4)
-            syncthreads()
-            multiply(totals, 0, 2, 1, 0)
-            syncthreads()
-            fill(0, d_a_o_kept, d_a_o, t * B, B, 4)
-            syncthreads()
-            multiply(totals, 0, 3, 1, 0)
+            fill(0, exchange, 3, d_a_o_kept, T - t)
+            filled()
+            multiply(totals, held, 0, 3, 1, 0)
+        collect(totals, 1)
         for each in range(EACH):
             d_h_kept[each] = totals[each]
         for each in range(EACH):
@@ -1015,8 +1025,8 @@ LAYOUT = Layout(
         ),
     },
     wholes={
-        "forward": {"weights": 4, "tiles": 1, "totals": 4, "terms": 4, "meetings": 1},
-        "backward": {"weights": 4, "tiles": 4, "totals": 1, "terms": 4, "meetings": 1},
+        "forward": {"weights": 4, "tiles": 1, "totals": 4, "kept": 4, "terms": 4, "meetings": 1},
+        "backward": {"weights": 4, "tiles": 4, "totals": 1, "kept": 8, "terms": 4, "meetings": 1},
     },
     engine=engine,
 )

@@ -23,7 +23,6 @@ from gatewright.runtime.cuda import (
     product,
     product_transposed,
     rows,
-    syncthreads,
     tanh,
     this_row,
     this_unit,
@@ -33,7 +32,9 @@ from gatewright.runtime.cuda import (
 from gatewright.runtime.cuda.parts import (
     clear,
     clear_tiles,
+    collect,
     fill,
+    filled,
     load_columns,
     load_rows,
     meet,
@@ -41,8 +42,9 @@ from gatewright.runtime.cuda.parts import (
     own_row,
     own_unit,
     owns,
+    share,
 )
-from gatewright.runtime.cuda.sizes import EACH, HIDDEN
+from gatewright.runtime.cuda.sizes import EACH, HELD_2, HIDDEN, SUMS
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -141,13 +143,14 @@ def forward(T, W_f, W_n, x, W_f_x, W_n_x, U_f, h, b_f, U_n, b_n, U_f_h, f, f_h, 
 
 
 @whole
-def steps_whole(T, B, counters, U_f, U_n, h, W_f_x, b_f, f, f_h, W_n_x, b_n, n):
-    """Run all steps in one kernel, its weights in shared memory."""
+def steps_whole(T, B, counters, exchange, U_f, U_n, W_f_x, b_f, f, f_h, W_n_x, b_n, n, h):
+    """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
-    load_rows(U_f, 0)
-    load_rows(U_n, 1)
+    held = local_array(HELD_2, real)
+    load_rows(held, U_f, 0)
+    load_rows(held, U_n, 1)
     clear_tiles()
-    totals = local_array(EACH, real)
+    totals = local_array(SUMS, real)
     h_kept = local_array(EACH, real)
     h_next_kept = local_array(EACH, real)
     f_kept = local_array(EACH, real)
@@ -157,11 +160,13 @@ def steps_whole(T, B, counters, U_f, U_n, h, W_f_x, b_f, f, f_h, W_n_x, b_n, n):
         at = row * HIDDEN + unit
         h_kept[each] = h[at] if owns(each, B) else real(0)
     for t in range(T):
+        share(exchange, 0, h_kept, 2 * (t + 1) - 1)
         meet(counters, 2 * (t + 1) - 1)
         clear(totals, 1)
-        fill(0, h_kept, h, t * B, B, 1)
-        syncthreads()
-        multiply(totals, 0, 0, 1, 0)
+        fill(0, exchange, 0, h_kept, 2 * (t + 1) - 1)
+        filled()
+        multiply(totals, held, 0, 0, 1, 0)
+        collect(totals, 1)
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
@@ -172,11 +177,13 @@ def steps_whole(T, B, counters, U_f, U_n, h, W_f_x, b_f, f, f_h, W_n_x, b_n, n):
             if owns(each, B):
                 f[at] = f_now
                 f_h[at] = f_h_now
+        share(exchange, 0, f_h_kept, 2 * (t + 1))
         meet(counters, 2 * (t + 1))
         clear(totals, 1)
-        fill(0, f_h_kept, f_h, t * B, B, 1)
-        syncthreads()
-        multiply(totals, 0, 1, 1, 0)
+        fill(0, exchange, 0, f_h_kept, 2 * (t + 1))
+        filled()
+        multiply(totals, held, 0, 1, 1, 0)
+        collect(totals, 1)
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
@@ -363,13 +370,14 @@ def backward(
 
 
 @whole
-def steps_vjp_whole(T, B, counters, U_n, U_f, ct_y, f, n, d_a_n, h, d_a_f, d_h):
-    """Run all steps in one kernel, its weights in shared memory."""
+def steps_vjp_whole(T, B, counters, exchange, U_n, U_f, ct_y, f, n, d_a_n, h, d_a_f, d_h):
+    """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
-    load_columns(U_n, 0)
-    load_columns(U_f, 1)
+    held = local_array(HELD_2, real)
+    load_columns(held, U_n, 0)
+    load_columns(held, U_f, 1)
     clear_tiles()
-    totals = local_array(EACH, real)
+    totals = local_array(SUMS, real)
     ct_h_next_kept = local_array(EACH, real)
     d_h_kept = local_array(EACH, real)
     d_f_h_kept = local_array(EACH, real)
@@ -390,11 +398,13 @@ def steps_vjp_whole(T, B, counters, U_n, U_f, ct_y, f, n, d_a_n, h, d_a_f, d_h):
             d_a_n_kept[each] = d_a_n_now
             if owns(each, B):
                 d_a_n[at_2] = d_a_n_now
+        share(exchange, 0, d_a_n_kept, 2 * (T - t) - 1)
         meet(counters, 2 * (T - t) - 1)
         clear(totals, 1)
-        fill(0, d_a_n_kept, d_a_n, t * B, B, 2)
-        syncthreads()
-        multiply(totals, 0, 0, 1, 0)
+        fill(0, exchange, 0, d_a_n_kept, 2 * (T - t) - 1)
+        filled()
+        multiply(totals, held, 0, 0, 1, 0)
+        collect(totals, 1)
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
@@ -404,11 +414,13 @@ def steps_vjp_whole(T, B, counters, U_n, U_f, ct_y, f, n, d_a_n, h, d_a_f, d_h):
             d_a_f_kept[each] = d_a_f_now
             if owns(each, B):
                 d_a_f[at_2] = d_a_f_now
+        share(exchange, 0, d_a_f_kept, 2 * (T - t))
         meet(counters, 2 * (T - t))
         clear(totals, 1)
-        fill(0, d_a_f_kept, d_a_f, t * B, B, 2)
-        syncthreads()
-        multiply(totals, 0, 1, 1, 0)
+        fill(0, exchange, 0, d_a_f_kept, 2 * (T - t))
+        filled()
+        multiply(totals, held, 0, 1, 1, 0)
+        collect(totals, 1)
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
@@ -476,8 +488,8 @@ LAYOUT = Layout(
         "backward": (("d_a_n", "d_a_f"), ("W_n", "W_f"), ("d_W_n", "d_W_f")),
     },
     wholes={
-        "forward": {"weights": 2, "tiles": 1, "totals": 1, "terms": 2, "meetings": 2},
-        "backward": {"weights": 2, "tiles": 1, "totals": 1, "terms": 2, "meetings": 2},
+        "forward": {"weights": 2, "tiles": 1, "totals": 1, "kept": 4, "terms": 2, "meetings": 2},
+        "backward": {"weights": 2, "tiles": 1, "totals": 1, "kept": 6, "terms": 2, "meetings": 2},
     },
     engine=engine,
 )

@@ -23,7 +23,6 @@ from gatewright.runtime.cuda import (
     product,
     product_transposed,
     rows,
-    syncthreads,
     tanh,
     this_row,
     this_unit,
@@ -33,7 +32,9 @@ from gatewright.runtime.cuda import (
 from gatewright.runtime.cuda.parts import (
     clear,
     clear_tiles,
+    collect,
     fill,
+    filled,
     load_columns,
     load_rows,
     meet,
@@ -41,8 +42,9 @@ from gatewright.runtime.cuda.parts import (
     own_row,
     own_unit,
     owns,
+    share,
 )
-from gatewright.runtime.cuda.sizes import EACH, HIDDEN
+from gatewright.runtime.cuda.sizes import EACH, HELD_1, HIDDEN, SUMS
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -123,12 +125,13 @@ def forward(T, W_z, x, b_z, V_u, W_z_x, z, V_u_z, U_u, h, b_u, U_u_h, u):
 
 
 @whole
-def steps_whole(T, B, counters, U_u, h, V_u_z, b_u, z, u):
-    """Run all steps in one kernel, its weights in shared memory."""
+def steps_whole(T, B, counters, exchange, U_u, V_u_z, b_u, z, u, h):
+    """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
-    load_rows(U_u, 0)
+    held = local_array(HELD_1, real)
+    load_rows(held, U_u, 0)
     clear_tiles()
-    totals = local_array(EACH, real)
+    totals = local_array(SUMS, real)
     h_kept = local_array(EACH, real)
     h_next_kept = local_array(EACH, real)
     for each in range(EACH):
@@ -136,11 +139,13 @@ def steps_whole(T, B, counters, U_u, h, V_u_z, b_u, z, u):
         at = row * HIDDEN + unit
         h_kept[each] = h[at] if owns(each, B) else real(0)
     for t in range(T):
+        share(exchange, 0, h_kept, t + 1)
         meet(counters, t + 1)
         clear(totals, 1)
-        fill(0, h_kept, h, t * B, B, 1)
-        syncthreads()
-        multiply(totals, 0, 0, 1, 0)
+        fill(0, exchange, 0, h_kept, t + 1)
+        filled()
+        multiply(totals, held, 0, 0, 1, 0)
+        collect(totals, 1)
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
@@ -325,12 +330,13 @@ def backward(
 
 
 @whole
-def steps_vjp_whole(T, B, counters, U_u, ct_y, h, z, u, d_h_next, d_a_u, d_h):
-    """Run all steps in one kernel, its weights in shared memory."""
+def steps_vjp_whole(T, B, counters, exchange, U_u, ct_y, h, z, u, d_h_next, d_a_u, d_h):
+    """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
-    load_columns(U_u, 0)
+    held = local_array(HELD_1, real)
+    load_columns(held, U_u, 0)
     clear_tiles()
-    totals = local_array(EACH, real)
+    totals = local_array(SUMS, real)
     ct_h_next_kept = local_array(EACH, real)
     d_h_kept = local_array(EACH, real)
     d_h_next_kept = local_array(EACH, real)
@@ -351,11 +357,13 @@ def steps_vjp_whole(T, B, counters, U_u, ct_y, h, z, u, d_h_next, d_a_u, d_h):
             if owns(each, B):
                 d_h_next[at] = d_h_next_now
                 d_a_u[at] = d_a_u_now
+        share(exchange, 0, d_a_u_kept, T - t)
         meet(counters, T - t)
         clear(totals, 1)
-        fill(0, d_a_u_kept, d_a_u, t * B, B, 1)
-        syncthreads()
-        multiply(totals, 0, 0, 1, 0)
+        fill(0, exchange, 0, d_a_u_kept, T - t)
+        filled()
+        multiply(totals, held, 0, 0, 1, 0)
+        collect(totals, 1)
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
@@ -414,8 +422,8 @@ LAYOUT = Layout(
         "d_b_u": ("gradient", "hidden"),
     },
     wholes={
-        "forward": {"weights": 1, "tiles": 1, "totals": 1, "terms": 1, "meetings": 1},
-        "backward": {"weights": 1, "tiles": 1, "totals": 1, "terms": 1, "meetings": 1},
+        "forward": {"weights": 1, "tiles": 1, "totals": 1, "kept": 2, "terms": 1, "meetings": 1},
+        "backward": {"weights": 1, "tiles": 1, "totals": 1, "kept": 4, "terms": 1, "meetings": 1},
     },
     engine=engine,
 )

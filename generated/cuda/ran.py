@@ -35,7 +35,9 @@ from gatewright.runtime.cuda import (
 from gatewright.runtime.cuda.parts import (
     clear,
     clear_tiles,
+    collect,
     fill,
+    filled,
     load_columns,
     load_rows,
     meet,
@@ -43,8 +45,9 @@ from gatewright.runtime.cuda.parts import (
     own_row,
     own_unit,
     owns,
+    share,
 )
-from gatewright.runtime.cuda.sizes import EACH, EACH_2, HIDDEN, TILES
+from gatewright.runtime.cuda.sizes import EACH, HELD_2, HIDDEN, SUMS, SUMS_2, TILES
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -144,13 +147,14 @@ def forward(
 
 
 @whole
-def steps_whole(T, B, counters, U_i, U_f, h, W_g_x, W_i_x, b_i, W_f_x, b_f, g, i, f, c):
-    """Run all steps in one kernel, its weights in shared memory."""
+def steps_whole(T, B, counters, exchange, U_i, U_f, W_g_x, W_i_x, b_i, W_f_x, b_f, g, i, f, c, h):
+    """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
-    load_rows(U_i, 0)
-    load_rows(U_f, 1)
+    held = local_array(HELD_2, real)
+    load_rows(held, U_i, 0)
+    load_rows(held, U_f, 1)
     clear_tiles()
-    totals = local_array(EACH_2, real)
+    totals = local_array(SUMS_2, real)
     h_kept = local_array(EACH, real)
     h_next_kept = local_array(EACH, real)
     c_kept = local_array(EACH, real)
@@ -159,14 +163,15 @@ def steps_whole(T, B, counters, U_i, U_f, h, W_g_x, W_i_x, b_i, W_f_x, b_f, g, i
         row = own_row(each, B)
         at = row * HIDDEN + unit
         h_kept[each] = h[at] if owns(each, B) else real(0)
-        at = row * HIDDEN + unit
         c_kept[each] = c[at] if owns(each, B) else real(0)
     for t in range(T):
+        share(exchange, 0, h_kept, t + 1)
         meet(counters, t + 1)
         clear(totals, 2)
-        fill(0, h_kept, h, t * B, B, 1)
-        syncthreads()
-        multiply(totals, 0, 0, 2, 0)
+        fill(0, exchange, 0, h_kept, t + 1)
+        filled()
+        multiply(totals, held, 0, 0, 2, 0)
+        collect(totals, 2)
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
@@ -343,13 +348,16 @@ def backward(
 
 
 @whole
-def steps_vjp_whole(T, B, counters, U_i, U_f, ct_y, h, c, f, g, i, d_a_f, d_a_i, d_g, d_h, d_c):
-    """Run all steps in one kernel, its weights in shared memory."""
+def steps_vjp_whole(
+    T, B, counters, exchange, U_i, U_f, ct_y, h, c, f, g, i, d_a_f, d_a_i, d_g, d_h, d_c
+):
+    """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
-    load_columns(U_i, 0)
-    load_columns(U_f, 1)
+    held = local_array(HELD_2, real)
+    load_columns(held, U_i, 0)
+    load_columns(held, U_f, 1)
     clear_tiles()
-    totals = local_array(EACH, real)
+    totals = local_array(SUMS, real)
     ct_h_next_kept = local_array(EACH, real)
     d_h_kept = local_array(EACH, real)
     ct_c_next_kept = local_array(EACH, real)
@@ -360,7 +368,6 @@ def steps_vjp_whole(T, B, counters, U_i, U_f, ct_y, h, c, f, g, i, d_a_f, d_a_i,
         row = own_row(each, B)
         at = (T % 2 * B + row) * HIDDEN + unit
         ct_h_next_kept[each] = d_h[at] if owns(each, B) else real(0)
-        at = (T % 2 * B + row) * HIDDEN + unit
         ct_c_next_kept[each] = d_c[at] if owns(each, B) else real(0)
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
@@ -385,22 +392,25 @@ def steps_vjp_whole(T, B, counters, U_i, U_f, ct_y, h, c, f, g, i, d_a_f, d_a_i,
                 d_a_f[at_3] = d_a_f_now
                 d_a_i[at_3] = d_a_i_now
                 d_g[at_3] = d_g_now
+        share(exchange, 0, d_a_i_kept, T - t)
+        share(exchange, 1, d_a_f_kept, T - t)
         meet(counters, T - t)
         clear(totals, 1)
         if TILES > 1:
-            fill(0, d_a_i_kept, d_a_i, t * B, B, 3)
-            fill(1, d_a_f_kept, d_a_f, t * B, B, 3)
-            syncthreads()
-            multiply(totals, 0, 0, 1, 0)
-            multiply(totals, 0, 1, 1, 1)
+            fill(0, exchange, 0, d_a_i_kept, T - t)
+            fill(1, exchange, 1, d_a_f_kept, T - t)
+            filled()
+            for tile in range(2):
+                multiply(totals, held, 0, tile, 1, tile)
         else:
-            fill(0, d_a_i_kept, d_a_i, t * B, B, 3)
+            fill(0, exchange, 0, d_a_i_kept, T - t)
+            filled()
+            multiply(totals, held, 0, 0, 1, 0)
             syncthreads()
-            multiply(totals, 0, 0, 1, 0)
-            syncthreads()
-            fill(0, d_a_f_kept, d_a_f, t * B, B, 3)
-            syncthreads()
-            multiply(totals, 0, 1, 1, 0)
+            fill(0, exchange, 1, d_a_f_kept, T - t)
+            filled()
+            multiply(totals, held, 0, 1, 1, 0)
+        collect(totals, 1)
         for each in range(EACH):
             d_h_kept[each] = totals[each]
         for each in range(EACH):
@@ -482,8 +492,8 @@ LAYOUT = Layout(
         ),
     },
     wholes={
-        "forward": {"weights": 2, "tiles": 1, "totals": 2, "terms": 2, "meetings": 1},
-        "backward": {"weights": 2, "tiles": 2, "totals": 1, "terms": 2, "meetings": 1},
+        "forward": {"weights": 2, "tiles": 1, "totals": 2, "kept": 4, "terms": 2, "meetings": 1},
+        "backward": {"weights": 2, "tiles": 2, "totals": 1, "kept": 6, "terms": 2, "meetings": 1},
     },
     engine=engine,
 )

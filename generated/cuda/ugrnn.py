@@ -33,7 +33,9 @@ from gatewright.runtime.cuda import (
 from gatewright.runtime.cuda.parts import (
     clear,
     clear_tiles,
+    collect,
     fill,
+    filled,
     load_columns,
     load_rows,
     meet,
@@ -41,8 +43,9 @@ from gatewright.runtime.cuda.parts import (
     own_row,
     own_unit,
     owns,
+    share,
 )
-from gatewright.runtime.cuda.sizes import EACH, EACH_2, HIDDEN, TILES
+from gatewright.runtime.cuda.sizes import EACH, HELD_2, HIDDEN, SUMS, SUMS_2, TILES
 from gatewright.runtime.layout import Layout
 
 # Functions.
@@ -109,13 +112,14 @@ def forward(T, W_z, W_n, x, W_z_x, W_n_x, U_z, U_n, h, b_z, b_n, U_z_h, U_n_h, z
 
 
 @whole
-def steps_whole(T, B, counters, U_z, U_n, h, W_z_x, b_z, W_n_x, b_n, z, n):
-    """Run all steps in one kernel, its weights in shared memory."""
+def steps_whole(T, B, counters, exchange, U_z, U_n, W_z_x, b_z, W_n_x, b_n, z, n, h):
+    """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
-    load_rows(U_z, 0)
-    load_rows(U_n, 1)
+    held = local_array(HELD_2, real)
+    load_rows(held, U_z, 0)
+    load_rows(held, U_n, 1)
     clear_tiles()
-    totals = local_array(EACH_2, real)
+    totals = local_array(SUMS_2, real)
     h_kept = local_array(EACH, real)
     h_next_kept = local_array(EACH, real)
     for each in range(EACH):
@@ -123,11 +127,13 @@ def steps_whole(T, B, counters, U_z, U_n, h, W_z_x, b_z, W_n_x, b_n, z, n):
         at = row * HIDDEN + unit
         h_kept[each] = h[at] if owns(each, B) else real(0)
     for t in range(T):
+        share(exchange, 0, h_kept, t + 1)
         meet(counters, t + 1)
         clear(totals, 2)
-        fill(0, h_kept, h, t * B, B, 1)
-        syncthreads()
-        multiply(totals, 0, 0, 2, 0)
+        fill(0, exchange, 0, h_kept, t + 1)
+        filled()
+        multiply(totals, held, 0, 0, 2, 0)
+        collect(totals, 2)
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
@@ -300,13 +306,14 @@ def backward(
 
 
 @whole
-def steps_vjp_whole(T, B, counters, U_z, U_n, ct_y, z, n, h, d_a_n, d_a_z, d_h):
-    """Run all steps in one kernel, its weights in shared memory."""
+def steps_vjp_whole(T, B, counters, exchange, U_z, U_n, ct_y, z, n, h, d_a_n, d_a_z, d_h):
+    """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
-    load_columns(U_z, 0)
-    load_columns(U_n, 1)
+    held = local_array(HELD_2, real)
+    load_columns(held, U_z, 0)
+    load_columns(held, U_n, 1)
     clear_tiles()
-    totals = local_array(EACH, real)
+    totals = local_array(SUMS, real)
     ct_h_next_kept = local_array(EACH, real)
     d_h_kept = local_array(EACH, real)
     d_h_next_kept = local_array(EACH, real)
@@ -330,22 +337,25 @@ def steps_vjp_whole(T, B, counters, U_z, U_n, ct_y, z, n, h, d_a_n, d_a_z, d_h):
             if owns(each, B):
                 d_a_n[at_2] = d_a_n_now
                 d_a_z[at_2] = d_a_z_now
+        share(exchange, 0, d_a_z_kept, T - t)
+        share(exchange, 1, d_a_n_kept, T - t)
         meet(counters, T - t)
         clear(totals, 1)
         if TILES > 1:
-            fill(0, d_a_z_kept, d_a_z, t * B, B, 2)
-            fill(1, d_a_n_kept, d_a_n, t * B, B, 2)
-            syncthreads()
-            multiply(totals, 0, 0, 1, 0)
-            multiply(totals, 0, 1, 1, 1)
+            fill(0, exchange, 0, d_a_z_kept, T - t)
+            fill(1, exchange, 1, d_a_n_kept, T - t)
+            filled()
+            for tile in range(2):
+                multiply(totals, held, 0, tile, 1, tile)
         else:
-            fill(0, d_a_z_kept, d_a_z, t * B, B, 2)
+            fill(0, exchange, 0, d_a_z_kept, T - t)
+            filled()
+            multiply(totals, held, 0, 0, 1, 0)
             syncthreads()
-            multiply(totals, 0, 0, 1, 0)
-            syncthreads()
-            fill(0, d_a_n_kept, d_a_n, t * B, B, 2)
-            syncthreads()
-            multiply(totals, 0, 1, 1, 0)
+            fill(0, exchange, 1, d_a_n_kept, T - t)
+            filled()
+            multiply(totals, held, 0, 1, 1, 0)
+        collect(totals, 1)
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
@@ -416,8 +426,8 @@ LAYOUT = Layout(
         ),
     },
     wholes={
-        "forward": {"weights": 2, "tiles": 1, "totals": 2, "terms": 2, "meetings": 1},
-        "backward": {"weights": 2, "tiles": 2, "totals": 1, "terms": 2, "meetings": 1},
+        "forward": {"weights": 2, "tiles": 1, "totals": 2, "kept": 2, "terms": 2, "meetings": 1},
+        "backward": {"weights": 2, "tiles": 2, "totals": 1, "kept": 5, "terms": 2, "meetings": 1},
     },
     engine=engine,
 )

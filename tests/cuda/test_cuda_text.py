@@ -74,9 +74,16 @@ def test_every_kind_of_numbers_has_the_same_parts() -> None:
         assert len(names) == len(set(names))
         return names
 
-    plain = set(defined(KINDS[""]))
     for kind in KINDS.values():
-        assert plain <= set(defined(kind)) <= plain | {"rows_of_warp"}
+        for part in parts_of(kind):
+            # Parts import each other by the names of those without tensor cores.
+            called = {
+                alias.name
+                for node in ast.parse(source(f"parts{part}")).body
+                if isinstance(node, ast.ImportFrom) and ".cuda.parts" in str(node.module)
+                for alias in node.names
+            }
+            assert called <= set(defined(kind))
 
 
 def source(name: str) -> str:
@@ -120,12 +127,15 @@ def test_sizes_are_put_in_once() -> None:
     for name, number in SIZES.items():
         if f"\n{name} = " in text:
             assert text.count(f"\n{name} = {number}\n") == 1
-    assert "\nEACH_2 = 4\n" in text
+    assert "\nSUMS_2 = 4\n" in text
+    assert "\nHELD_3 = 12\n" in text
+    assert "\nHELD_3 = 1\n" in sized(load("gru").source("cuda"), {**SIZES, "HELD": 0})
     assert "runtime.cuda.sizes" not in text
     assert "runtime.cuda.parts" not in text
 
 
 SIZES = {
-    "HIDDEN": 37, "UNITS": 40, "BLOCKS": 1, "LANES": 4, "EACH": 2, "ROWS": 8, "THREADS": 160,
-    "WIDTH": 48, "PITCH": 48, "WEIGHTS": 3, "TILES": 1, "KIND": 3,
+    "HIDDEN": 37, "UNITS": 40, "BLOCKS": 1, "LANES": 8, "EACH": 1, "ROWS": 8, "THREADS": 320,
+    "PARTS": 2, "SUMS": 2, "KIND": 3, "WIDTH": 64, "PITCH": 80, "FILLED": 40, "HELD": 4, "REST": 32,
+    "REST_PITCH": 48, "TILES": 1, "OPERANDS": 1, "TILES_AT": 5760, "SUMS_AT": 6400,
 }  # fmt: skip

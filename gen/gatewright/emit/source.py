@@ -67,7 +67,9 @@ _WHOLE = ("local_array", "syncthreads", "whole")
 _PIECES = (
     "clear",
     "clear_tiles",
+    "collect",
     "fill",
+    "filled",
     "load_columns",
     "load_rows",
     "meet",
@@ -75,6 +77,7 @@ _PIECES = (
     "own_row",
     "own_unit",
     "owns",
+    "share",
 )
 _VISITORS = ("all_rows", "this_row", "this_unit")
 
@@ -221,7 +224,7 @@ def _imports(target: Target, directions: tuple[Direction, ...], used: tuple[str,
     lines = imported(module, names)
     if wholes:
         lines += imported(f"{module}.parts", sorted(n for n in _PIECES if f"{n}(" in wholes))
-        sizes = re.findall(r"\b(?:EACH(?:_[0-9]+)?|HIDDEN|TILES)\b", wholes)
+        sizes = re.findall(r"\b(?:(?:EACH|HELD|SUMS)(?:_[0-9]+)?|HIDDEN|TILES)\b", wholes)
         lines += imported(f"{module}.sizes", sorted(set(sizes)))
     return [*lines, "from gatewright.runtime.layout import Layout"]
 

@@ -1,16 +1,20 @@
-"""Program -> one kernel that runs all steps of a sequence, its weights in shared memory throughout.
+"""Program -> one kernel that runs all steps of a sequence, its weights loaded once.
 
-A block owns some units of some rows; a thread owns one unit of EACH rows. What a step hands to the
-next stays in registers (`h_kept`). Before a product, its operand is brought together (`meet`,
-`fill`): within a block through shared memory, between blocks through the array that holds it.
+Weights stand in registers (`held`), as many as they hold, and the rest in shared memory. A block
+owns some units of some rows; a thread owns one unit of EACH rows. What a step hands to the next
+stays in registers (`h_kept`). Before a product, its operand is brought together: within a block
+through shared memory, between blocks through `exchange`, in the words that are multiplied.
 
+    share     the thread's values of an operand, for other blocks
     meet      all that threads wrote can be read
     fill      the operand of the block's rows, all units of it, in shared memory
-    multiply  sums for the thread's unit and rows, in registers (`totals`)
+    filled    what threads filled can be read
+    multiply  sums in registers (`totals`), of the terms that the thread's warp multiplies
+    collect   totals of the thread's unit and rows, of all terms
     cell_1    the same elementwise function that a step by itself calls
 
-Why one text for one block and for many: which of both runs is a number (BLOCKS) that the planner
-sets, and everything but `meet` and `fill` is the same.
+Why one text for one block and for many, and for weights wherever they stand: those are numbers
+(BLOCKS, HELD) that the planner sets, and what reads them are parts that all cells share.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ from gatewright.program.ir import Elementwise, Product, Products, Program, Role
 
 # A term of a product: total += weight (transposed or not) @ operand.
 Term = tuple[str, str, str]
-_SIZES = ("T", "B", "counters")
+_SIZES = ("T", "B", "counters", "exchange")
 
 
 @dataclass(frozen=True)
@@ -48,13 +52,13 @@ def whole_kernel(
     `stages` are name, arguments and results of the function of each elementwise stage of a step;
     `placed` says where values live when the steps run one by one.
     """
-    if why_no_whole(program, placed):
+    if why_no_whole(program):
         return None
     writer = _Writer(program, suffix, placed, pitches, stages)
     return Whole(writer.routine(), writer.needs)
 
 
-def why_no_whole(program: Program, placed: dict[str, Placed]) -> str:
+def why_no_whole(program: Program) -> str:
     """Return why the steps of a Program cannot be one kernel, empty if they can."""
     stages = [stage for stage in program.step if isinstance(stage, Elementwise)]
     dims = {stage.dim for stage in stages}
@@ -65,10 +69,6 @@ def why_no_whole(program: Program, placed: dict[str, Placed]) -> str:
     for name in {name for product in products for name in product.weights}:
         if variables[name].dims != (*dims, *dims):
             return f"`{name}` is not square"
-    starts = {start for start, _ in program.carried}
-    for name in {name for product in products for name in product.operands}:
-        if name not in starts and placed[name].place in (SCRATCH, LOCAL, TURNS):
-            return f"`{name}` is multiplied and not kept"
     return ""
 
 
@@ -118,12 +118,13 @@ class _Writer:
 
     @property
     def needs(self) -> dict[str, int]:
-        """How many matrices, tiles and totals the kernel holds, and how often its blocks meet."""
+        """How many matrices, tiles, totals and values it holds, and how often its blocks meet."""
         tiles = (len({operand for _, _, operand in terms}) for terms in self.terms)
         return {
             "weights": len(self.slots),
             "tiles": max(tiles, default=0),
             "totals": max((len({t for t, _, _ in terms}) for terms in self.terms), default=0),
+            "kept": len(self.kept),
             "terms": sum(map(len, self.terms)),
             "meetings": len(self.terms),
         }
@@ -135,7 +136,7 @@ class _Writer:
         lines = [*self._begun(), f"    for t in {order}:", *body]
         lines += self._ended()
         arrays = (*self.slots, *self.used)
-        doc = "Run all steps in one kernel, its weights in shared memory."
+        doc = "Run all steps in one kernel, its weights in registers and shared memory."
         name = f"steps{self.suffix}_whole"
         signature = bracketed(f"def {name}(", (*_SIZES, *dict.fromkeys(arrays)), "):", 0)
         return Routine(name, tuple(signature), doc, tuple(lines))
@@ -145,25 +146,30 @@ class _Writer:
         lines = ["    unit = own_unit()"]
         transposed = any(p.transposed for stage in self.products for p in stage.items)
         load = "load_columns" if transposed else "load_rows"
-        lines += [f"    {load}({weight}, {slot})" for weight, slot in self.slots.items()]
-        lines += ["    clear_tiles()"] if self.slots else []
+        if self.slots:
+            lines.append(f"    held = local_array(HELD_{len(self.slots)}, real)")
+            lines += [f"    {load}(held, {weight}, {slot})" for weight, slot in self.slots.items()]
+            lines.append("    clear_tiles()")
         most = max((len({target for target, _, _ in terms}) for terms in self.terms), default=0)
         if most:
-            lines.append(f"    totals = local_array({_each(most)}, real)")
+            lines.append(f"    totals = local_array({_several('SUMS', most)}, real)")
         lines += [f"    {name}_kept = local_array(EACH, real)" for name in self.kept]
-        loads = [line for start, _ in self.program.carried for line in self._first(start)]
-        return [*lines, "    for each in range(EACH):", "        row = own_row(each, B)", *loads]
+        lines += ["    for each in range(EACH):", "        row = own_row(each, B)"]
+        return [*lines, *self._first()]
 
-    def _first(self, start: str) -> tuple[str, str]:
-        placed = self.placed[start]
-        self.used[placed.array] = None
-        slab = "0" if not self.backwards else "T % 2" if placed.place == TURNS else "T"
-        row = "row" if slab == "0" else f"({slab} * B + row)"
-        # Of what is not there nothing is read: its neighbour may write in the meantime.
-        return (
-            f"        at = {row} * HIDDEN + unit",
-            f"        {start}_kept[each] = {placed.array}[at] if owns(each, B) else real(0)",
-        )
+    def _first(self) -> list[str]:
+        """Return the lines that read what the first step begins with."""
+        found: dict[str, list[str]] = {}
+        for start, _ in self.program.carried:
+            placed = self.placed[start]
+            self.used[placed.array] = None
+            slab = "0" if not self.backwards else "T % 2" if placed.place == TURNS else "T"
+            row = "row" if slab == "0" else f"({slab} * B + row)"
+            # Of what is not there nothing is read: its neighbour may write in the meantime.
+            found.setdefault(f"        at = {row} * HIDDEN + unit", []).append(
+                f"        {start}_kept[each] = {placed.array}[at] if owns(each, B) else real(0)"
+            )
+        return [line for at, loads in found.items() for line in (at, *loads)]
 
     def _step(self) -> list[str]:
         lines: list[str] = []
@@ -178,43 +184,51 @@ class _Writer:
 
     def _multiplied(self, terms: list[Term]) -> list[str]:
         """Return the lines of a product stage."""
-        count, number = len(self.terms), self.terms.index(terms)
-        # How often the blocks will have met by then.
-        step = "(T - t)" if self.backwards else "(t + 1)"
-        often = step[1:-1] if count == 1 else f"{count} * {step}"
-        before = count - 1 - number
-        lines = [f"        meet(counters, {often}{f' - {before}' if before else ''})"]
+        often = self._meetings(self.terms.index(terms))
+        operands = tuple(dict.fromkeys(operand for _, _, operand in terms))
+        lines = [
+            f"        share(exchange, {number}, {operand}_kept, {often})"
+            for number, operand in enumerate(operands)
+        ]
         targets = dict.fromkeys(target for target, _, _ in terms)
         self.totals = {target: at for at, target in enumerate(targets)}
-        lines.append(f"        clear(totals, {len(targets)})")
-        operands = tuple(dict.fromkeys(operand for _, _, operand in terms))
+        lines += [f"        meet(counters, {often})", f"        clear(totals, {len(targets)})"]
         if len(operands) == 1:
-            return lines + self._filled(terms, operands, 8)
-        lines += ["        if TILES > 1:", *self._filled(terms, operands, 12), "        else:"]
-        for number, operand in enumerate(operands):
-            if number:
-                lines.append("            syncthreads()")
-            own = [term for term in terms if term[2] == operand]
-            lines += self._filled(own, (operand,), 12)
-        return lines
+            lines += self._filled(terms, operands, often, 8)
+        else:
+            lines += ["        if TILES > 1:", *self._filled(terms, operands, often, 12)]
+            lines.append("        else:")
+            for number, operand in enumerate(operands):
+                if number:
+                    lines.append("            syncthreads()")
+                own = [term for term in terms if term[2] == operand]
+                lines += self._filled(own, (operand,), often, 12, number)
+        return [*lines, f"        collect(totals, {len(targets)})"]
 
-    def _filled(self, terms: list[Term], operands: tuple[str, ...], indent: int) -> list[str]:
+    def _meetings(self, number: int) -> str:
+        """Return how often the blocks have met when the operands of a product stage are filled."""
+        count, step = len(self.terms), "(T - t)" if self.backwards else "(t + 1)"
+        often = step[1:-1] if count == 1 else f"{count} * {step}"
+        before = count - 1 - number
+        return f"{often} - {before}" if before else often
+
+    def _filled(
+        self,
+        terms: list[Term],
+        operands: tuple[str, ...],
+        often: str,
+        indent: int,
+        first_operand: int = 0,
+    ) -> list[str]:
         """Return the lines that bring operands together and multiply with them."""
         tiles = {operand: tile for tile, operand in enumerate(operands)}
-        lines = [f"fill({tile}, {o}_kept, {self._operand(o)})" for o, tile in tiles.items()]
-        lines.append("syncthreads()")
-        for first, slot, run, tile in _runs(terms, self.totals, self.slots, tiles):
-            lines.append(f"multiply(totals, {first}, {slot}, {run}, {tile})")
+        lines = [
+            f"fill({tile}, exchange, {first_operand + tile}, {operand}_kept, {often})"
+            for operand, tile in tiles.items()
+        ]
+        lines.append("filled()")
+        lines += _multiplications(_runs(terms, self.totals, self.slots, tiles))
         return [f"{' ' * indent}{line}" for line in lines]
-
-    def _operand(self, name: str) -> str:
-        """Return what `fill` takes to find an operand in memory: array, first row, rows, pitch."""
-        placed = self.placed[name]
-        self.used[placed.array] = None
-        return f"{placed.array}, {self._slab(placed)} * B, B, {self.pitches.get(name, 1)}"
-
-    def _slab(self, placed: Placed) -> str:
-        return "(t + 1)" if placed.offset else "t"
 
     def _elementwise(
         self, name: str, reads: tuple[str, ...], results: tuple[str, ...]
@@ -337,8 +351,22 @@ def _runs(
     return found
 
 
-def _each(count: int) -> str:
-    return "EACH" if count == 1 else f"EACH_{count}"
+def _multiplications(runs: list[tuple[int, int, int, int]]) -> list[str]:
+    """Return the calls for runs of terms: a loop where tiles in order take matrices in order.
+
+    A call is expanded in place, and a compiler takes its time for each.
+    """
+    first, slot, count, _ = runs[0]
+    if len(runs) > 1 and runs == [(first, slot + n, 1, n) for n in range(len(runs))]:
+        matrix = f"{slot} + tile" if slot else "tile"
+        call = f"multiply(totals, held, {first}, {matrix}, {count}, tile)"
+        return [f"for tile in range({len(runs)}):", f"    {call}"]
+    return [f"multiply(totals, held, {', '.join(map(str, run))})" for run in runs]
+
+
+def _several(size: str, count: int) -> str:
+    """Return the name of a size, or of a multiple of it."""
+    return size if count == 1 else f"{size}_{count}"
 
 
 def place_name(pitch: int) -> str:

@@ -24,8 +24,9 @@ _WORDS = """
     product product_transposed outer flat maximum minimum absolute half_step
     this_row this_unit all_rows row_count unit_count rows_of units_of by_units wait meet engine part
     first last chunk kept shift more inputs backward
-    whole totals counters each local_array syncthreads clear clear_tiles fill load_columns
-    load_rows meet multiply own_row own_unit owns HIDDEN EACH TILES
+    whole totals held counters exchange each local_array syncthreads clear clear_tiles collect fill
+    filled load_columns load_rows meet multiply own_row own_unit owns share HIDDEN EACH HELD SUMS
+    TILES
 """
 GENERATED_WORDS = frozenset(_WORDS.split())
 
@@ -62,7 +63,7 @@ def name_problem(name: str, dims: tuple[str, ...] = ()) -> str:
         return f"names starting with `{prefix}` are kept for derivatives in generated code"
     if name.endswith("_next"):
         return "names ending with `_next` are kept for the next values of states"
-    if name.endswith(("_kept", "_now")) or name.startswith("EACH_"):
+    if name.endswith(("_kept", "_now")) or name.startswith(("EACH_", "HELD_", "SUMS_")):
         return f"`{name}` could be a register of generated code"
     for dim in dims:
         if sized(dim) == name:

@@ -2,8 +2,9 @@
 
 Trusted, as the text only calls them: the parts that bring operands together and multiply. Held
 against the text are what is multiplied with what, what every element reads and where it is stored,
-how often blocks have met, and that an operand is the same in registers and in memory, since blocks
-that own all units take the one and others the other.
+how often blocks have met, that totals are read when all warps have added to them, and that an
+operand is what was shared before the last meeting, since blocks that own all units take it from
+registers and others from what was shared.
 
 Why barriers are only counted: the emulator finds a missing one by the races that it leaves.
 """
@@ -23,9 +24,11 @@ from gatewright.verify.scalar_text import Scalars, TextError
 if TYPE_CHECKING:
     from gatewright.verify.pointer_run import PointerMachine
 
-_GIVEN = ["T", "B", "counters"]
+_GIVEN = ["T", "B", "counters", "exchange"]
 _EACH, _OWNS, _ROW = "range(EACH)", "owns(each, B)", "own_row(each, B)"
-_REGISTERS = re.compile(r"local_array\(EACH(?:_(\d+))?, real\)")
+_REGISTERS = re.compile(r"local_array\((EACH|HELD|SUMS)(?:_(\d+))?, real\)")
+# What registers are for, by the size that their number is a multiple of.
+_HOLD = {"held": "HELD", "totals": "SUMS"}
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,9 @@ class WholeRun:
         self.weights: list[str] = []
         self.registers: dict[str, int] = {}
         self.kept: dict[str, Term] = {}
+        self.sums: dict[int, Term] = {}
         self.totals: dict[int, Term] = {}
+        self.shared: dict[int, Term] = {}
         self.tiles: dict[int, Term] = {}
         self.met = 0
         self.cleared = False
@@ -72,20 +77,25 @@ class WholeRun:
                 case ast.Assign(targets=[ast.Name(id=name)], value=value):
                     found = _REGISTERS.fullmatch(ast.unparse(value))
                     _require(found is not None and name not in self.registers, statement)
-                    self.registers[name] = int(found[1] or 1) if found else 0
+                    assert found
+                    _require(found[1] == _HOLD.get(name, "EACH"), statement)
+                    self.registers[name] = int(found[2] or 1)
                 case ast.For(target=ast.Name(id="each"), iter=every):
                     _require(ast.unparse(every) == _EACH, statement)
                     self._elements(statement.body, dict(env))
+                case ast.For(target=ast.Name(id="tile"), iter=every):
+                    for tile in self.machine._value(every, env):
+                        self._block(statement.body, {**env, "tile": tile})
                 case ast.For(target=ast.Name(id="t")):
                     for t in self.machine._value(statement.iter, env):
                         self._block(statement.body, {**env, "t": t})
                 case ast.If(test=test, orelse=[_, *_]) if ast.unparse(test) == "TILES > 1":
-                    before = dict(self.totals)
+                    before = dict(self.sums)
                     self._block(statement.body, env)
                     # The other way has one tile, and nothing in it yet.
-                    together, self.totals, self.tiles = self.totals, before, {}
+                    together, self.sums, self.tiles = self.sums, before, {}
                     self._block(statement.orelse, env)
-                    _require(self.totals == together and set(self.tiles) == {0}, statement)
+                    _require(self.sums == together and set(self.tiles) == {0}, statement)
                 case _:
                     raise TextError("a statement without a meaning", statement)
 
@@ -96,32 +106,48 @@ class WholeRun:
         words = [ast.unparse(argument) for argument in arguments]
         numbers = [int(word) for word in words if word.isdecimal()]
         match name, words, numbers:
-            case "load_rows" | "load_columns", [weight, _], [slot]:
+            case "load_rows" | "load_columns", ["held", weight, _], [slot]:
                 _require(slot == len(self.weights) and weight in env, node)
+                _require(slot < self.registers.get("held", 0), node)
                 turned = TRANSPOSE if name == "load_columns" else ""
                 self.weights.append(f"{env[weight].array}{turned}")
             case "clear_tiles", [], []:
                 _require(self.met == 0, node)
                 self.cleared = True
+            case "share", ["exchange", _, kept, _], [operand, *_]:
+                _require(self._meetings(arguments[3], env) == self.met + 1, node)
+                self.shared[operand] = self.kept[kept]
             case "meet", ["counters", _], _:
                 self.met += 1
                 self.tiles = {}
                 _require(self._meetings(arguments[1], env) == self.met, node)
             case "clear", ["totals", _], [count]:
                 _require(count <= self.registers.get("totals", 0), node)
-                self.totals = dict.fromkeys(range(count), self.machine.terms.zero)
-            case "fill", [_, kept, array, _, "B", _], [tile, pitch]:
-                self.tiles[tile] = self._operand(kept, array, arguments[3], pitch, env, node)
-            case "multiply", ["totals", *_], [first, slot, count, tile]:
-                _require(self.cleared, node)
+                self.sums = dict.fromkeys(range(count), self.machine.terms.zero)
+                self.totals = {}
+            case "fill", [_, "exchange", _, kept, _], [tile, operand, *_]:
+                _require(self._meetings(arguments[4], env) == self.met, node)
+                _require(self.shared.get(operand) == self.kept.get(kept), node)
+                self.tiles[tile] = self.kept[kept]
+            case "multiply", ["totals", "held", *_], _ if len(arguments) == 6:
+                first, slot, count, tile = (self._number(each, env) for each in arguments[2:])
+                _require(self.cleared and slot + count <= len(self.weights), node)
                 for j in range(count):
                     product = self.machine.terms.map(self.weights[slot + j], self.tiles[tile])
-                    total = self.machine.terms.add(self.totals[first + j], product)
-                    self.totals[first + j] = total
-            case "syncthreads", [], []:
+                    total = self.machine.terms.add(self.sums[first + j], product)
+                    self.sums[first + j] = total
+            case "collect", ["totals", _], [count]:
+                _require(count == len(self.sums), node)
+                self.totals, self.shared = self.sums, {}
+            case "syncthreads" | "filled", [], []:
                 return
             case _:
                 raise TextError(f"a call of `{name}` without a meaning", node)
+
+    def _number(self, node: ast.expr, env: dict[str, Any]) -> int:
+        found = self.machine._value(node, env)
+        _require(isinstance(found, int), node)
+        return int(found)
 
     def _meetings(self, node: ast.expr, env: dict[str, Any]) -> int:
         match node:
@@ -129,27 +155,7 @@ class WholeRun:
                 return self._meetings(left, env) * self._meetings(right, env)
             case ast.BinOp(left=left, op=ast.Sub(), right=right):
                 return self._meetings(left, env) - self._meetings(right, env)
-        found = self.machine._value(node, env)
-        _require(isinstance(found, int), node)
-        return int(found)
-
-    def _operand(
-        self,
-        kept: str,
-        array: str,
-        first: ast.expr,
-        pitch: int,
-        env: dict[str, Any],
-        node: ast.AST,
-    ) -> Term:
-        """Return an operand that is the same in registers and in memory."""
-        match first:
-            case ast.BinOp(left=slab, op=ast.Mult(), right=ast.Name(id="B")):
-                place = _At(self.machine._value(slab, env), pitch)
-                found = self._load(array, place, env, node)
-                _require(self.kept.get(kept) == found, node)
-                return found
-        raise TextError("an operand without a meaning", node)
+        return self._number(node, env)
 
     def _elements(self, body: list[ast.stmt], env: dict[str, Any]) -> None:
         for statement in body:

@@ -35,10 +35,11 @@ from gatewright.runtime.engine import PlainEngine
 engine = PlainEngine()
 
 WORDS = {
-    "all_rows", "cos", "exp", "far_four", "group_number", "local_array", "log", "log1p",
-    "member_number", "multiply_tiles", "packed", "put_four", "put_one", "release", "rounded",
-    "shared_four", "shared_memory", "shared_words", "shuffle_xor", "sin", "sqrt", "syncthreads",
-    "tanh", "this_row", "this_unit", "thread_number", "wait_for", "word",
+    "all_rows", "as_real", "as_word", "copied", "copy_four", "cos", "exp", "group_number",
+    "local_array", "log", "log1p", "member_number", "multiply_tiles", "packed", "put_one",
+    "release", "rounded", "shared_four", "shared_memory", "shared_one", "shared_words",
+    "shuffle_xor", "sin", "sqrt", "syncthreads", "tanh", "this_row", "this_unit", "thread_number",
+    "wait_for", "word",
 }  # fmt: skip
 
 

@@ -22,13 +22,16 @@ from gatewright.runtime.cuda.compiled_memory import (
     tiles_float16,
     tiles_tf32,
 )
-from gatewright.runtime.cuda.compiled_memory import far_four as far_four
+from gatewright.runtime.cuda.compiled_memory import as_real as as_real
+from gatewright.runtime.cuda.compiled_memory import as_word as as_word
+from gatewright.runtime.cuda.compiled_memory import copied as copied
+from gatewright.runtime.cuda.compiled_memory import copy_four as copy_four
 from gatewright.runtime.cuda.compiled_memory import group_number as group_number
 from gatewright.runtime.cuda.compiled_memory import member_number as member_number
-from gatewright.runtime.cuda.compiled_memory import put_four as put_four
 from gatewright.runtime.cuda.compiled_memory import put_one as put_one
 from gatewright.runtime.cuda.compiled_memory import release as release
 from gatewright.runtime.cuda.compiled_memory import shared_four as shared_four
+from gatewright.runtime.cuda.compiled_memory import shared_one as shared_one
 from gatewright.runtime.cuda.compiled_memory import thread_number as thread_number
 from gatewright.runtime.cuda.numba_cuda import numba_cuda
 from gatewright.runtime.cuda.products import flat as flat

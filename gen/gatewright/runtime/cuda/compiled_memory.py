@@ -1,4 +1,4 @@
-"""Memory words of kernels for the compiler: vectors of four numbers, counters between blocks.
+"""Memory words of kernels for the compiler: vectors and copies of four numbers, and counters.
 
 Importing needs numba-cuda. Four neighbours are one LLVM vector, aligned to 16 bytes, so that one
 instruction moves them.
@@ -23,6 +23,8 @@ _typing: Any = importlib.import_module("numba.cuda.typing")
 _arrays: Any = importlib.import_module("numba.cuda.np.arrayobj")
 signature = _typing.signature
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
+# The address space of shared memory.
+_SHARED = 3
 
 
 def intrinsic(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -65,7 +67,7 @@ def _element(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> A
 
 @intrinsic
 def put_one(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
-    """Write a number to shared memory."""
+    """Write a number to shared memory, or to an array."""
 
     def made(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         builder.store(args[2], _element(context, builder, sig.args[0], args[0], args[1]))
@@ -74,11 +76,11 @@ def put_one(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
     return signature(types.void, array, types.int64, array.dtype), made
 
 
-def _vector(context: Any, builder: Any, kind: Any, args: Any) -> tuple[Any, Any]:
-    """Return the address of four neighbours as that of a vector, and the vector's type."""
+def _vector(context: Any, builder: Any, kind: Any, args: Any) -> Any:
+    """Return the address of four neighbours as that of a vector."""
     vector = ir.VectorType(context.get_value_type(kind.dtype), 4)
     address = _element(context, builder, kind, args[0], args[1])
-    return builder.bitcast(address, vector.as_pointer()), vector
+    return builder.bitcast(address, vector.as_pointer())
 
 
 @intrinsic
@@ -86,7 +88,7 @@ def shared_four(typingctx: Any, array: Any, index: Any) -> Any:
     """Return four neighbours from a multiple of four on."""
 
     def made(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        address, _ = _vector(context, builder, sig.args[0], args)
+        address = _vector(context, builder, sig.args[0], args)
         loaded = builder.load(address)
         loaded.align = 16
         parts = [builder.extract_element(loaded, ir.Constant(_I32, k)) for k in range(4)]
@@ -95,22 +97,60 @@ def shared_four(typingctx: Any, array: Any, index: Any) -> Any:
     return signature(types.UniTuple(array.dtype, 4), array, types.int64), made
 
 
-far_four = shared_four
+@intrinsic
+def shared_one(typingctx: Any, array: Any, index: Any) -> Any:
+    """Return a number of shared memory."""
+
+    def made(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.load(_element(context, builder, sig.args[0], *args))
+
+    return signature(array.dtype, array, types.int64), made
+
+
+def _same_bits(source: Any, target: Any) -> Any:
+    @intrinsic
+    def reinterpreted(typingctx: Any, value: Any) -> Any:
+        """Return what the bits of a value are as another type of 32 bits."""
+
+        def made(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            return builder.bitcast(args[0], context.get_value_type(target))
+
+        return signature(target, source), made
+
+    return reinterpreted
+
+
+as_word = _same_bits(types.float32, types.uint32)
+as_real = _same_bits(types.uint32, types.float32)
 
 
 @intrinsic
-def put_four(typingctx: Any, array: Any, index: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
-    """Write four neighbours from a multiple of four on."""
+def copy_four(typingctx: Any, array: Any, index: Any, source: Any, first: Any) -> Any:
+    """Begin to copy four neighbours to shared memory, from multiples of four on."""
 
     def made(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        address, vector = _vector(context, builder, sig.args[0], args)
-        value = ir.Constant(vector, ir.Undefined)
-        for k in range(4):
-            value = builder.insert_element(value, args[2 + k], ir.Constant(_I32, k))
-        builder.store(value, address).align = 16
+        target = _element(context, builder, sig.args[0], args[0], args[1])
+        near = builder.addrspacecast(target, ir.PointerType(target.type.pointee, _SHARED))
+        far = _element(context, builder, sig.args[2], args[2], args[3])
+        addresses = [builder.ptrtoint(near, _I32), builder.ptrtoint(far, _I64)]
+        bits: int = sig.args[0].dtype.bitwidth
+        for at in range(0, bits // 2, 16):
+            text = f"cp.async.cg.shared.global [$0+{at}], [$1+{at}], 16;"
+            _assembly(builder, ir.VoidType(), text, "r,l,~{memory}", addresses)
         return context.get_dummy_value()
 
-    return signature(types.void, array, types.int64, *(array.dtype,) * 4), made
+    return signature(types.void, array, types.int64, source, types.int64), made
+
+
+@intrinsic
+def copied(typingctx: Any) -> Any:
+    """Wait until this thread's copies are done."""
+
+    def made(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        _assembly(builder, ir.VoidType(), "cp.async.wait_all;", "~{memory}", [])
+        return context.get_dummy_value()
+
+    return signature(types.void), made
 
 
 def _assembly(

@@ -89,7 +89,7 @@ class EmulatedDevice:
     """Runs kernels in the emulator, on NumPy arrays or, with `tensors`, on PyTorch's.
 
     Every launch takes the next seed; `launches` counts them by kernel. Its blocks are small,
-    unless other `limits` are given.
+    unless other `limits` are given. What nobody wrote is NaN.
     """
 
     def __init__(
@@ -140,8 +140,8 @@ class EmulatedDevice:
     def empty(self, shape: tuple[int, ...], dtype: str) -> Any:
         """Return an array with unspecified contents."""
         if self.tensors:
-            return torch().empty(shape, dtype=dtype_of(dtype))
-        return np.empty(shape, dtype)
+            return torch().full(shape, np.nan, dtype=dtype_of(dtype))
+        return np.full(shape, np.nan, dtype)
 
     def host(self, array: Any) -> Array:
         """Return a NumPy array with the contents of an array, or the array itself."""

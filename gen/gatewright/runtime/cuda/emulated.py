@@ -13,7 +13,7 @@ import numpy as np
 
 from gatewright.runtime.cuda import tensor_cores
 from gatewright.runtime.cuda.emulator import WARP, Meeting, Patience, machine
-from gatewright.runtime.cuda.emulator_memory import EmulationError, Pointer, Shared
+from gatewright.runtime.cuda.emulator_memory import Pointer, Shared
 from gatewright.runtime.cuda.products import flat as flat
 from gatewright.runtime.cuda.products import outer as outer
 from gatewright.runtime.cuda.products import product as product
@@ -88,22 +88,36 @@ def shared_four(array: Shared, index: int) -> tuple[Any, ...]:
     return tuple(array.several(index, 4))
 
 
-def far_four(array: Pointer, index: int) -> tuple[Any, ...]:
-    """Return four numbers of an array from a multiple of four on."""
-    return tuple(array.several(index, 4))
+def shared_one(array: Shared, index: int) -> Any:
+    """Return a number of shared memory."""
+    return array[index]
 
 
-def put_one(array: Shared, index: int, value: Any) -> None:
-    """Write a number to shared memory."""
+def put_one(array: Shared | Pointer, index: int, value: Any) -> None:
+    """Write a number to shared memory, or to an array."""
     array[index] = value
 
 
-def put_four(array: Shared, index: int, *values: Any) -> None:
-    """Write four numbers to shared memory from a multiple of four on."""
-    if index % 4:
-        raise EmulationError(f"{machine().actor}: four numbers at {index} are not aligned")
-    for k, value in enumerate(values):
-        array[index + k] = value
+def copy_four(array: Shared, index: int, source: Pointer, first: int) -> None:
+    """Begin to copy four numbers of an array to shared memory, from multiples of four on."""
+    array.memory.awaited(index * array.dtype.itemsize, 4 * array.dtype.itemsize, True)
+    machine().begun.setdefault(machine().actor.number, []).append((array, index, source, first))
+
+
+def copied() -> None:
+    """Wait until this thread's copies are done. Before, none of them is."""
+    for array, index, source, first in machine().begun.pop(machine().actor.number, ()):
+        array.copy(index, source, first, 4)
+
+
+def as_word(value: Any) -> Any:
+    """Return the word that a number of float32 is in memory."""
+    return np.float32(value).view(np.uint32)
+
+
+def as_real(bits: Any) -> Any:
+    """Return the number of float32 that a word is in memory."""
+    return np.uint32(bits).view(np.float32)
 
 
 def shared_words() -> Shared:

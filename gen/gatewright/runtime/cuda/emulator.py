@@ -104,6 +104,8 @@ class Machine:
         self.known = Accesses(self.actor)
         self.shared = [SharedMemory(shared, Accesses(self.actor)) for _ in range(self.blocks)]
         self.told: dict[int, list[int]] = {}
+        # Copies of each thread that are begun and not waited for.
+        self.begun: dict[tuple[int, int], list[tuple[Any, ...]]] = {}
         self.patient: list[tuple[Thread, Patience]] = []
         self.meetings: dict[tuple[int, int | None], list[tuple[Thread, Meeting]]] = {}
 

@@ -40,6 +40,11 @@ class Actor:
     def __str__(self) -> str:
         return f"block {self.block} thread {self.thread}"
 
+    @property
+    def number(self) -> tuple[int, int]:
+        """Which thread runs now."""
+        return self.block, self.thread
+
     def synchronised(self, block: int) -> None:
         """Count a `syncthreads` of a block: all of it now knows what its threads acquired."""
         self.times[block] += 1
@@ -174,6 +179,15 @@ class Shared:
         self.memory.touch(int(index), self.size, count, write=False)
         return list(self.values[int(index) : int(index) + count])
 
+    def copy(self, index: int, source: Pointer, first: int, count: int) -> None:
+        """Copy elements of an array, as one aligned copy does: bytes, whatever they stand for."""
+        source.several(first, count)
+        size = self.size
+        self.memory.awaited(int(index) * size, count * size, False)
+        self.memory.touch(int(index), size, count, write=True)
+        given = source.flat[int(first) : int(first) + count]
+        self.values[int(index) : int(index) + count].view(np.uint8)[:] = given.view(np.uint8)
+
 
 class SharedMemory:
     """The bytes of shared memory of one block."""
@@ -182,6 +196,7 @@ class SharedMemory:
         self.bytes = np.zeros(size, np.uint8)
         # Not an array: a few bytes of it are asked for at every access.
         self.written = bytearray(size)
+        self.coming: set[int] = set()
         self.known = known
         self._arrays: dict[Any, Shared] = {}
 
@@ -205,11 +220,20 @@ class SharedMemory:
         if first % min(VECTOR, length):
             where = self.named(first)
             raise EmulationError(f"{self.known.actor}: {where} is not aligned to {length}")
+        words = range(first // WORD, (last - 1) // WORD + 1)
+        if self.coming and not self.coming.isdisjoint(words):
+            where = self.named(first)
+            raise EmulationError(f"{self.known.actor} takes {where} before a copy to it is done")
         if write:
             self.written[first:last] = b"\1" * length
         elif 0 in self.written[first:last]:
             where = self.named(first)
             raise EmulationError(f"{self.known.actor} reads {where} before anything is written")
         note = self.known.write if write else self.known.read
-        for word in range(first // WORD, (last - 1) // WORD + 1):
+        for word in words:
             note(word, self, first)
+
+    def awaited(self, first: int, length: int, begun: bool) -> None:
+        """Note that a copy to so many bytes is begun, or done."""
+        words = range(first // WORD, (first + length) // WORD)
+        (self.coming.update if begun else self.coming.difference_update)(words)

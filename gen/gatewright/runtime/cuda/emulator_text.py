@@ -58,7 +58,7 @@ def without_barrier(text: str, number: int) -> tuple[str, str]:
     return ast.unparse(ast.fix_missing_locations(tree)) + "\n", remover.where
 
 
-_BARRIERS = ("syncthreads", "release", "wait_for", "meet")
+_BARRIERS = ("copied", "filled", "meet", "release", "syncthreads", "wait_for")
 
 
 def _is_barrier(node: ast.AST) -> bool:

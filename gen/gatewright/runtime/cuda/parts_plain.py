@@ -17,7 +17,19 @@ from gatewright.runtime.cuda import (
     shared_memory,
     thread_number,
 )
-from gatewright.runtime.cuda.sizes import EACH, EACH_4, LANES, PITCH, ROWS, UNITS, WEIGHTS, WIDTH
+from gatewright.runtime.cuda.sizes import (
+    EACH,
+    EACH_4,
+    HELD,
+    LANES,
+    PITCH,
+    REST,
+    REST_PITCH,
+    ROWS,
+    TILES_AT,
+    UNITS,
+    WIDTH,
+)
 
 
 @device
@@ -33,24 +45,56 @@ def place_of_row(each: Any) -> Any:
 
 
 @device
-def multiply(totals: Any, first: Any, slot: Any, count: Any, tile: Any) -> None:
+def place_of_four(turn: Any) -> Any:
+    """Return where in a row the four words are that the thread multiplies in a turn."""
+    return turn * 4
+
+
+@device
+def read_tile(values: Any, memory: Any, first: Any) -> None:
+    """Read four words of each of the thread's rows of a tile."""
+    for e in range(EACH):
+        a, b, c, d = shared_four(memory, first + e * LANES * PITCH)
+        values[4 * e] = a
+        values[4 * e + 1] = b
+        values[4 * e + 2] = c
+        values[4 * e + 3] = d
+
+
+@device
+def add(totals: Any, first: Any, values: Any, a: Any, b: Any, c: Any, d: Any) -> None:
+    """Add products of four words of a matrix to the totals from `first` on."""
+    for e in range(EACH):
+        totals[first + e] += a * values[4 * e]
+        totals[first + e] += b * values[4 * e + 1]
+        totals[first + e] += c * values[4 * e + 2]
+        totals[first + e] += d * values[4 * e + 3]
+
+
+@device
+def multiply(totals: Any, held: Any, first: Any, slot: Any, count: Any, tile: Any) -> None:
     """Add products of `count` matrices, from a slot on, with a tile to totals from `first` on."""
     memory = shared_memory(real)
     values = local_array(EACH_4, real)
-    weights = slot * UNITS + unit_in_block()
-    rows = WEIGHTS * UNITS + tile * ROWS + thread_number() // UNITS
-    for k in range(0, WIDTH, 4):
-        for e in range(EACH):
-            a, b, c, d = shared_four(memory, (rows + e * LANES) * PITCH + k)
-            values[4 * e] = a
-            values[4 * e + 1] = b
-            values[4 * e + 2] = c
-            values[4 * e + 3] = d
-        for j in range(count):
-            a, b, c, d = shared_four(memory, (weights + j * UNITS) * PITCH + k)
-            for e in range(EACH):
-                at = (first + j) * EACH + e
-                totals[at] += a * values[4 * e]
-                totals[at] += b * values[4 * e + 1]
-                totals[at] += c * values[4 * e + 2]
-                totals[at] += d * values[4 * e + 3]
+    tiles = TILES_AT + (tile * ROWS + thread_number() // UNITS) * PITCH
+    if HELD > 0:
+        for k in range(0, HELD, 4):
+            read_tile(values, memory, tiles + k)
+            for j in range(count):
+                at = (slot + j) * HELD + k
+                add(
+                    totals, (first + j) * EACH, values,
+                    held[at], held[at + 1], held[at + 2], held[at + 3],
+                )  # fmt: skip
+    if REST > 0:
+        weights = (slot * UNITS + unit_in_block()) * REST_PITCH
+        for k in range(0, REST, 4):
+            read_tile(values, memory, tiles + WIDTH - REST + k)
+            for j in range(count):
+                a, b, c, d = shared_four(memory, weights + j * (UNITS * REST_PITCH) + k)
+                add(totals, (first + j) * EACH, values, a, b, c, d)
+
+
+@device
+def collect(totals: Any, count: Any) -> None:
+    """Leave totals as they are: a thread has added up all terms of its own."""

@@ -1,11 +1,11 @@
 """Sizes, device -> how the steps of a sequence are run, and why.
 
-Tier 2 is one kernel for all steps, its weights in shared memory: in slices, where a block holds all
-of U and some rows and never waits for another; or in groups of blocks that share rows, own some
-units each, and meet before every product. Tier 1 is a product and a kernel at a time, for what does
-not fit.
+Tier 2 is one kernel for all steps, its weights in registers and shared memory: in slices, where a
+block holds all of U and some rows and never waits for another; or in groups of blocks that share
+rows, own some units each, and meet before every product. Tier 1 is a product and a kernel at a
+time, for what does not fit.
 
-Why a search over all shapes by an estimate of cycles: there are a few hundred, and what decides,
+Why a search over all shapes by an estimate of cycles: there are a few thousand, and what decides,
 the traffic of shared memory, is counted exactly. The estimates are no measurements.
 """
 
@@ -16,24 +16,31 @@ from dataclasses import dataclass
 from itertools import product
 
 from gatewright.runtime.cuda.devices import Limits
+from gatewright.runtime.cuda.estimates import cycles, most_registers, registers
 from gatewright.runtime.cuda.sizes import PAIRED
 
-_WARP, _MOST_THREADS = 32, 1024
-_REGISTERS, _OWN_REGISTERS = 65536, 40
-# Cycles of a meeting of blocks, a synchronisation of threads and an answer of the L2 cache; bytes
-# that shared memory and L2 give in a cycle.
-_MEETING, _SYNCHRONISED, _BANKS, _FROM_L2 = 2000, 40, 128, 64
-_LATENCY, _SHARED_LATENCY = 600, 30
+_MOST_THREADS, _MOST_REGISTERS = 1024, 255
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A shape of the kernel of all steps; `sizes` are those of `sizes.py`, `shared` is bytes."""
+    """A shape of the kernel of all steps; `sizes` are those of `sizes.py`.
+
+    `shared` is bytes of shared memory of a block, `exchange` how many words blocks exchange through
+    global memory; `cycles` of a step and `registers` of a thread are estimates.
+    """
 
     sizes: Mapping[str, int]
     groups: int
     shared: int
     cycles: float
+    registers: int
+
+    @property
+    def exchange(self) -> int:
+        """Words that blocks exchange through, of all groups; at least one, as no array is empty."""
+        slabs = 2 * self.sizes["OPERANDS"] * self.groups if self.sizes["BLOCKS"] > 1 else 0
+        return max(1, slabs * self.sizes["ROWS"] * self.sizes["FILLED"])
 
     @property
     def threads(self) -> int:
@@ -69,17 +76,23 @@ class Numbers:
     size: int
     kind: int = 0
 
-    def width(self, H: int) -> int:
-        """Return how many words of a row are multiplied: those of H units, and zeros."""
-        words = -(-H // 2) if self.kind in PAIRED else H
-        return _rounded_up(words, 16 if self.kind else 4)
+    def width(self, H: int, parts: int = 1) -> int:
+        """Return how many words of a row `parts` warps multiply: those of H units, and zeros."""
+        return _rounded_up(self.filled(H), 16 * parts if self.kind else 4)
 
-    def pitch(self, H: int) -> int:
-        """Return the distance of rows in shared memory at which no two threads want one bank."""
-        width = self.width(H)
+    def filled(self, H: int) -> int:
+        """Return how many words of a row threads write, for H units: a multiple of four."""
+        return _rounded_up(H, 8) // 2 if self.kind in PAIRED else _rounded_up(H, 4)
+
+    def pitch(self, width: int) -> int:
+        """Return the distance of rows of so many words at which no two threads want one bank."""
         if not self.kind:
             return width + 4
         return width if width % 32 else width + 16
+
+    def held(self, parts: int) -> int:
+        """Return how many words of a row threads hold if each holds one."""
+        return 4 * parts if self.kind else 1
 
     def units(self, H: int) -> Iterator[int]:
         """Yield how many units a block may own: an even share of H, rounded up."""
@@ -89,15 +102,21 @@ class Numbers:
             if _rounded_up(share, multiple) == units:
                 yield units
 
-    @property
-    def each(self) -> tuple[int, ...]:
-        """How many rows a thread may own."""
-        return (2, 4, 8, 16) if self.kind else (1, 2, 4, 8)
+    def rows(self, H: int) -> Iterator[tuple[int, int]]:
+        """Yield how many rows a thread may own, and how many warps the same units and rows.
 
-    @property
-    def lanes(self) -> int:
-        """How many threads own one unit at least."""
-        return 4 if self.kind else 1
+        On tensor cores they own 8 rows at least, and each has some of the terms to multiply.
+        """
+        if not self.kind:
+            yield from ((each, 1) for each in (1, 2, 4, 8))
+            return
+        for parts, each in product((1, 2, 4, 8), (1, 2, 4, 8, 16)):
+            if parts * each % 2 == 0 and parts * each <= 16 and 16 * parts <= self.width(H):
+                yield each, parts
+
+    def lanes(self, parts: int) -> int:
+        """Return how many threads own one unit at least."""
+        return 4 * parts if self.kind else 1
 
 
 def plan(
@@ -116,10 +135,14 @@ def plan(
         return _stepwise("tier 1 was asked for")
     if not needs:
         return _stepwise("the steps of this cell do not make one kernel")
-    found = min(shapes(needs, H, B, numbers, limits), key=lambda s: s.cycles, default=None)
+    # Of two that are as fast, the one that has more of its weights in registers.
+    found = min(
+        shapes(needs, H, B, numbers, limits), key=lambda s: (s.cycles, s.shared), default=None
+    )
     if found is None:
+        places = "registers and shared memory" if numbers.kind else "shared memory"
         return _stepwise(
-            f"{needs['weights']} matrices of {H} x {H} do not fit into the shared memory of "
+            f"{needs['weights']} matrices of {H} x {H} do not fit into the {places} of "
             f"{limits.multiprocessors} multiprocessors with {limits.shared} bytes each"
         )
     return StepsPlan(2, _form(found, needs), found, _why(found, needs))
@@ -137,60 +160,127 @@ def _form(shape: Shape, needs: Mapping[str, int]) -> str:
 
 def _why(shape: Shape, needs: Mapping[str, int]) -> str:
     s = shape.sizes
-    held = f"{needs['weights']} matrices in {shape.shared} bytes of shared memory"
     units = min(s["UNITS"], s["HIDDEN"])
     most = "up to " if s["HIDDEN"] % units else ""
     each = f"{most}{units} units of {s['ROWS']} rows in {shape.threads} threads"
     meet = "that never meet" if s["BLOCKS"] == 1 or not needs["meetings"] else (
         f"of which {s['BLOCKS']} share rows and meet {needs['meetings']} times a step"
     )  # fmt: skip
-    return f"{shape.blocks} blocks {meet}, each with {each} and {held}"
+    return f"{shape.blocks} blocks {meet}, each with {each} and {_where(shape, needs)}"
+
+
+def _where(shape: Shape, needs: Mapping[str, int]) -> str:
+    """Return where a block holds its part of the matrices."""
+    s = shape.sizes
+    matrices, memory = f"{needs['weights']} matrices", f"{shape.shared} bytes of shared memory"
+    if not s["HELD"]:
+        return f"{matrices} in {memory}"
+    own = f"{needs['weights'] * s['HELD']} registers of each thread"
+    if not s["REST"]:
+        return f"{matrices} in {own}, and {memory}"
+    part = f"{s['WIDTH'] - s['REST']} of {s['WIDTH']} words of a row"
+    return f"{matrices}, {part} in {own} and the rest in {memory}"
 
 
 def shapes(
-    needs: Mapping[str, int], H: int, B: int, numbers: Numbers, limits: Limits
+    needs: Mapping[str, int],
+    H: int,
+    B: int,
+    numbers: Numbers,
+    limits: Limits,
+    most: int = _MOST_REGISTERS,
 ) -> Iterator[Shape]:
-    """Yield every shape of the kernel of all steps that a device can run."""
-    choices = product(
-        numbers.units(H),
-        numbers.each,
-        sorted({min(needs["tiles"], 1), needs["tiles"]}),
-    )
-    for units, each, tiles in choices:
-        for lanes in _lanes(units, B, each, numbers.lanes):
-            sizes = {
-                "HIDDEN": H,
-                "UNITS": units,
-                "BLOCKS": -(-H // units),
-                "LANES": lanes,
-                "EACH": each,
-                "ROWS": lanes * each,
-                "THREADS": units * lanes,
-                "WIDTH": numbers.width(H),
-                "PITCH": numbers.pitch(H),
-                "WEIGHTS": needs["weights"],
-                "TILES": tiles,
-                "KIND": numbers.kind,
-            }
-            if shape := _shape(sizes, needs, B, numbers.size, limits):
-                yield shape
+    """Yield every shape of the kernel of all steps that a device can run.
+
+    `most` is how many registers a thread may have.
+    """
+    tilings = sorted({min(needs["tiles"], 1), needs["tiles"]})
+    for units, (each, parts), tiles in product(numbers.units(H), numbers.rows(H), tilings):
+        for lanes in _lanes(units, B, each, numbers.lanes(parts)):
+            sizes = _sizes(needs, H, numbers, units, each, parts, lanes, tiles)
+            blocks, groups = sizes["BLOCKS"], -(-B // sizes["ROWS"])
+            waits = bool(needs["meetings"]) and blocks > 1
+            if waits and blocks * groups > limits.multiprocessors:
+                continue
+            for held in _held(sizes, needs, numbers, most):
+                whole = sizes | _placed(sizes, needs, numbers, held)
+                shared = numbers.size * _words(whole, needs)
+                if shared <= limits.shared:
+                    turns = -(-blocks * groups // limits.multiprocessors)
+                    cost = turns * cycles(whole, needs, numbers.size)
+                    yield Shape(whole, groups, shared, cost, registers(whole, needs))
 
 
-def _shape(
-    sizes: Mapping[str, int], needs: Mapping[str, int], B: int, itemsize: int, limits: Limits
-) -> Shape | None:
-    """Return a shape with its costs, None if a device cannot run it."""
-    blocks, groups = sizes["BLOCKS"], -(-B // sizes["ROWS"])
-    waits = bool(needs["meetings"]) and blocks > 1
-    if waits and blocks * groups > limits.multiprocessors:
-        return None
-    held = needs["weights"] * sizes["UNITS"] + sizes["TILES"] * sizes["ROWS"]
-    shared = itemsize * sizes["PITCH"] * held
-    registers = _OWN_REGISTERS + sizes["EACH"] * (needs["totals"] + 12)
-    if shared > limits.shared or registers > 255 or sizes["THREADS"] * registers > _REGISTERS:
-        return None
-    turns = -(-blocks * groups // limits.multiprocessors)
-    return Shape(sizes, groups, shared, turns * _cycles(sizes, needs, itemsize))
+def _sizes(
+    needs: Mapping[str, int],
+    H: int,
+    numbers: Numbers,
+    units: int,
+    each: int,
+    parts: int,
+    lanes: int,
+    tiles: int,
+) -> dict[str, int]:
+    """Return the sizes of a shape but for where its weights stand."""
+    width = numbers.width(H, parts)
+    return {
+        "HIDDEN": H,
+        "UNITS": units,
+        "BLOCKS": -(-H // units),
+        "LANES": lanes,
+        "EACH": each,
+        "ROWS": lanes * each,
+        "THREADS": units * lanes,
+        "PARTS": parts,
+        "SUMS": each * parts,
+        "KIND": numbers.kind,
+        "WIDTH": width,
+        "PITCH": numbers.pitch(width),
+        "FILLED": numbers.filled(H),
+        "TILES": tiles,
+        "OPERANDS": needs["tiles"],
+    }
+
+
+def _held(
+    sizes: Mapping[str, int], needs: Mapping[str, int], numbers: Numbers, most: int
+) -> Iterator[int]:
+    """Yield how many words of each matrix a thread may hold: none, and the most there is room for.
+
+    Without tensor cores it is none: all threads of a unit would hold the same words.
+    """
+    free = min(most, most_registers(sizes["THREADS"])) - registers(sizes, needs)
+    if free < 0:
+        return
+    yield 0
+    if numbers.kind and needs["weights"]:
+        words = min(free // needs["weights"], sizes["WIDTH"] // numbers.held(sizes["PARTS"]))
+        if words // 4:
+            yield words // 4 * 4
+
+
+def _placed(
+    sizes: Mapping[str, int], needs: Mapping[str, int], numbers: Numbers, held: int
+) -> dict[str, int]:
+    """Return the sizes that say where weights, tiles and sums stand."""
+    rest = sizes["WIDTH"] - held * numbers.held(sizes["PARTS"])
+    pitch = numbers.pitch(rest) if rest else 0
+    tiles = needs["weights"] * sizes["UNITS"] * pitch
+    return {
+        "HELD": held,
+        "REST": rest,
+        "REST_PITCH": pitch,
+        "TILES_AT": tiles,
+        "SUMS_AT": tiles + sizes["TILES"] * sizes["ROWS"] * sizes["PITCH"],
+    }
+
+
+def _words(sizes: Mapping[str, int], needs: Mapping[str, int]) -> int:
+    """Return how many words of shared memory a block has."""
+    sums = sizes["THREADS"] * needs["totals"] * sizes["SUMS"] if sizes["PARTS"] > 1 else 0
+    # On its way to registers, a matrix stands where tiles will.
+    passing = sizes["UNITS"] * sizes["PITCH"] if sizes["HELD"] else 0
+    return max(sizes["SUMS_AT"] + sums, sizes["TILES_AT"] + passing)
 
 
 def _lanes(units: int, B: int, each: int, fewest: int) -> Iterator[int]:
@@ -201,37 +291,6 @@ def _lanes(units: int, B: int, each: int, fewest: int) -> Iterator[int]:
         if lanes * each >= B:
             return
         lanes *= 2
-
-
-def _cycles(sizes: Mapping[str, int], needs: Mapping[str, int], itemsize: int) -> float:
-    """Estimate the cycles of a step: products, and what has to be brought together for them."""
-    warps = -(-sizes["THREADS"] // _WARP)
-    tiles = max(needs["tiles"], needs["meetings"])
-    products = _tensor_products if sizes["KIND"] else _plain_products
-    cycles = products(sizes, needs["terms"], tiles, warps) + sizes["EACH"] * 30 * warps
-    fills = needs["meetings"] if sizes["TILES"] == needs["tiles"] else needs["terms"]
-    cycles += (needs["meetings"] + 2 * fills) * _SYNCHRONISED
-    if sizes["BLOCKS"] > 1 and needs["meetings"]:
-        gathered = tiles * sizes["ROWS"] * sizes["HIDDEN"] * 4 / _FROM_L2
-        cycles += needs["meetings"] * _MEETING + fills * _LATENCY + gathered
-    return cycles
-
-
-def _plain_products(sizes: Mapping[str, int], terms: int, tiles: int, warps: int) -> float:
-    """Estimate plain products: shared memory, arithmetic, or waiting for the first number."""
-    width, units, each = sizes["WIDTH"], sizes["UNITS"], sizes["EACH"]
-    of_weights = max(1, min(_WARP, units) * 16 // _BANKS)
-    of_tile = max(1, -(-_WARP // units) * 16 // _BANKS)
-    reads = warps * width / 4 * (terms * of_weights + each * tiles * of_tile)
-    return max(reads, max(warps / 4, 1) * width * terms * each, width / 4 * _SHARED_LATENCY)
-
-
-def _tensor_products(sizes: Mapping[str, int], terms: int, tiles: int, warps: int) -> float:
-    """Estimate products on tensor cores, of 16 words at a time."""
-    turns, each = sizes["WIDTH"] / 16, sizes["EACH"]
-    reads = warps * turns * 4 * (terms + each / 2 * tiles)
-    pairs = -(-terms // 2)
-    return max(reads, max(warps / 4, 1) * turns * pairs * each * 8, turns * _SHARED_LATENCY * 2)
 
 
 def _rounded_up(count: int, multiple: int) -> int:

@@ -61,7 +61,8 @@ class KernelReport:
         }
         if self.dtype == "float32":
             counts["float64 instructions"] = self.float64
-        needed = self.registers * self.threads
+        # Warps share the registers in four parts.
+        needed = self.registers * -(-self.threads // 128) * 128
         counts["registers too many for its block"] = max(0, needed - REGISTERS)
         counts["bytes of shared memory too many"] = max(0, self.shared - SHARED[self.arch])
         where = f"{self.kernel} ({self.dtype}, {self.arch})"

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from gatewright.runtime.cuda.devices import Code, Device, Launch, Launched
-from gatewright.runtime.cuda.inference import TURNS, Unkept, spread, stepped, unkept
+from gatewright.runtime.cuda.inference import spread, stepped, unkept
 from gatewright.runtime.cuda.kernel import Kernel
 from gatewright.runtime.cuda.launch import pitches_of, require_strides
 from gatewright.runtime.cuda.planner import Numbers, Shape, StepsPlan, plan
@@ -73,7 +73,9 @@ class Steps:
     def code(self, sizes: Mapping[str, int], keep: bool = True) -> Code:
         """Return the kernel of all steps for the sizes of a shape; if `keep`, for a reverse."""
         assert self.kernel is not None
-        text = self.text if keep or not self.stepped else self._unkept.text
+        text = self.text
+        if self.stepped and not keep:
+            text = unkept(text, self.kernel.name, self.stepped)
         return Code(sized(text, sizes), self.dtype, self.kernel, self.kernel.passed(self.layout))
 
     def __call__(self, T: int, *arrays: Any) -> None:
@@ -96,8 +98,7 @@ class Steps:
         assert self.kernel is not None
         launch = self._launches(tuple(shape.sizes.items()), shape.shared, keep)
         given |= {"T": T, "B": B, "counters": self.device.zeros(shape.groups)}
-        for name in () if keep else self._unkept.exchanged:
-            given[name] = self.device.empty((TURNS, B, H), self.dtype)
+        given["exchange"] = self.device.empty((shape.exchange,), self.dtype)
         arguments = [given[name] for name in self.kernel.names]
         for name, value in zip(self.kernel.names, arguments, strict=True):
             if len(getattr(value, "shape", ())) == 3:
@@ -112,11 +113,6 @@ class Steps:
     def _prepared(self, sizes: tuple[tuple[str, int], ...], shared: int, keep: bool) -> Launched:
         numbers = dict(sizes)
         return self.device.prepared(self.code(numbers, keep), shared, numbers["THREADS"])
-
-    @property
-    def _unkept(self) -> Unkept:
-        assert self.kernel is not None
-        return unkept(self.text, self.kernel.name, self.stepped)
 
 
 def with_steps(
