@@ -84,7 +84,7 @@ def changed(monkeypatch: pytest.MonkeyPatch, old: str, new: str) -> None:
     ("parts", "old", "new"),
     [
         (1, "row + place_of_four(turn)", "row + place_of_four(0)"),
-        (1, "at = slot * HELD + 4 * turn", "at = 4 * turn"),
+        (1, "held[slot * HELD + 4 * turn + k]", "held[4 * turn + k]"),
         (1, "tiles + WIDTH - REST + k", "tiles + k"),
         (2, "SUMS + part * EACH + e", "SUMS + e"),
         (2, "for other in range(PARTS)", "for other in range(1)"),

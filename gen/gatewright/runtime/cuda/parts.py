@@ -116,11 +116,7 @@ def load_columns(held: Any, weight: Any, slot: Any) -> None:
 
 @device
 def hold(held: Any, slot: Any) -> None:
-    """Take the thread's words of a matrix, which stands where tiles will, to its registers.
-
-    One at a time: for four at once, a compiler keeps registers in the order of the load, and copies
-    of them in the order of each product.
-    """
+    """Take the thread's words of a matrix, which stands where tiles will, to its registers."""
     memory, row = shared_memory(real), TILES_AT + unit_in_block() * PITCH
     for turn in range(HELD // 4):
         for k in range(4):
