@@ -219,9 +219,9 @@ def test_almost_any_change_anywhere_in_a_file_is_found(name: str, target: str) -
 def test_tiles_that_are_not_cleared_before_all_steps_are_found() -> None:
     programs = compile_cell(catalogue.load("gru"))
     text, call = text_of(programs, "cuda"), "    clear_tiles()\n"
-    loop = "    for t in range(T):\n        meet("
+    loop = "    for t in range(T):\n        share("
     assert text.count(call) == 2 and loop in text
     never = text.replace(call, "", 1)
-    in_each = never.replace(loop, f"    for t in range(T):\n    {call}        meet(")
+    in_each = never.replace(loop, f"    for t in range(T):\n    {call}        share(")
     for wrong in (never, in_each):
         assert text_verified(wrong, programs).word == "fail"

@@ -186,10 +186,10 @@ def _ms(value: float | None) -> str:
 
 def _imagined(arch: str, multiprocessors: int | None = None) -> Any:
     """Return an emulated device with the limits of a GPU."""
-    from gatewright.runtime.cuda.devices import EmulatedDevice, Limits
+    from gatewright.runtime.cuda.devices import EmulatedDevice, Limits, holds_weights
 
     count, shared = DEVICES[arch]
-    limits = Limits(128, 32, 8, multiprocessors or count, shared)
+    limits = Limits(128, 32, 8, multiprocessors or count, shared, holds_weights(arch))
     return EmulatedDevice(limits=limits)
 
 

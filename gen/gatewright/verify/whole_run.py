@@ -47,9 +47,9 @@ class WholeRun:
     ) -> None:
         self.machine, self.routine = machine, routine
         names = [arg.arg for arg in routine.args.args]
-        if names[:3] != _GIVEN:
+        if names[: len(_GIVEN)] != _GIVEN:
             raise TextError(f"`{routine.name}` takes something else", routine)
-        self.env: dict[str, Any] = {"T": given["T"], **{n: given[n] for n in names[3:]}}
+        self.env: dict[str, Any] = {"T": given["T"], **{n: given[n] for n in names[len(_GIVEN) :]}}
         self.scalars = Scalars(machine.file, machine.terms, machine.functions, self._element)
         self.weights: list[str] = []
         self.registers: dict[str, int] = {}

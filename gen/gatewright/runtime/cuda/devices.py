@@ -26,7 +26,8 @@ class Limits:
     """What a launch may ask for.
 
     Threads of a block of a `rows` kernel, units and rows of a block of a `units` kernel,
-    multiprocessors, and bytes of shared memory of a block.
+    multiprocessors, bytes of shared memory of a block, and whether threads hold weights in
+    registers: for sm_80 the assembler spills them where it does not for sm_90.
     """
 
     row_threads: int
@@ -34,6 +35,12 @@ class Limits:
     lanes: int
     multiprocessors: int
     shared: int
+    held: bool = True
+
+
+def holds_weights(arch: str) -> bool:
+    """Tell whether threads of an architecture such as `sm_90` hold weights in registers."""
+    return int(arch.removeprefix("sm_")) >= 90
 
 
 @dataclass(frozen=True)

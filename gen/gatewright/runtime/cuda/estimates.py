@@ -34,9 +34,11 @@ def registers(sizes: Mapping[str, int], needs: Mapping[str, int]) -> int:
     if not sizes["KIND"]:
         return 40 + each * (12 + needs["totals"])
     held = needs["weights"] * sizes.get("HELD", 0)
-    # What tests whether units are there takes some too.
+    # So do tests whether units are there, and operands that take turns.
     uneven = 16 if sizes["BLOCKS"] * sizes["UNITS"] != sizes["HIDDEN"] else 0
-    return 64 + uneven + each * (8 + needs["kept"]) + sums * (7 + needs["totals"]) + held
+    turns = 8 * sizes["OPERANDS"] if sizes["OPERANDS"] > sizes["TILES"] else 0
+    own = 64 + uneven + turns
+    return own + each * (8 + needs["kept"]) + sums * (7 + needs["totals"]) + held
 
 
 def cycles(sizes: Mapping[str, int], needs: Mapping[str, int], itemsize: int) -> float:

@@ -17,7 +17,7 @@ import numpy as np
 
 from gatewright.runtime.cuda.availability import CudaUnavailableError
 from gatewright.runtime.cuda.cubins import machine_code_of
-from gatewright.runtime.cuda.devices import Code, Launch, Launched, Limits
+from gatewright.runtime.cuda.devices import Code, Launch, Launched, Limits, holds_weights
 from gatewright.runtime.cuda.kernel import Passed
 from gatewright.runtime.cuda.libcuda import Driver, DriverError, driver
 from gatewright.runtime.cuda.tensors import dtype_of, torch
@@ -46,6 +46,7 @@ class Gpu:
             _LANES,
             self.properties.multiprocessors,
             self.properties.shared,
+            holds_weights(self.properties.arch),
         )
 
     def zeros(self, count: int) -> Any:

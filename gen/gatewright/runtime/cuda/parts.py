@@ -25,8 +25,8 @@ from gatewright.runtime.cuda import (
     member_number,
     put_one,
     release,
-    shared_four,
     shared_memory,
+    shared_one,
     syncthreads,
     thread_number,
     wait_for,
@@ -119,12 +119,8 @@ def hold(held: Any, slot: Any) -> None:
     """Take the thread's words of a matrix, which stands where tiles will, to its registers."""
     memory, row = shared_memory(real), TILES_AT + unit_in_block() * PITCH
     for turn in range(HELD // 4):
-        a, b, c, d = shared_four(memory, row + place_of_four(turn))
-        at = slot * HELD + 4 * turn
-        held[at] = a
-        held[at + 1] = b
-        held[at + 2] = c
-        held[at + 3] = d
+        for k in range(4):
+            held[slot * HELD + 4 * turn + k] = shared_one(memory, row + place_of_four(turn) + k)
 
 
 @device
@@ -183,7 +179,7 @@ def fill(tile: Any, exchange: Any, operand: Any, kept: Any, count: Any) -> None:
         near, far = tiles + row * PITCH + first, (slab * ROWS + row) * FILLED + first
         for e in range(EACH):
             for k in range(0, FILLED, 4 * UNITS):
-                if FILLED % (4 * UNITS) == 0 or first + k < FILLED:
+                if k + 4 * UNITS <= FILLED or first + k < FILLED:
                     at = e * LANES
                     copy_four(memory, near + at * PITCH + k, exchange, far + at * FILLED + k)
 

@@ -202,7 +202,7 @@ def shapes(
             waits = bool(needs["meetings"]) and blocks > 1
             if waits and blocks * groups > limits.multiprocessors:
                 continue
-            for held in _held(sizes, needs, numbers, most):
+            for held in _held(sizes, needs, numbers, most, limits.held):
                 whole = sizes | _placed(sizes, needs, numbers, held)
                 shared = numbers.size * _words(whole, needs)
                 if shared <= limits.shared:
@@ -243,7 +243,7 @@ def _sizes(
 
 
 def _held(
-    sizes: Mapping[str, int], needs: Mapping[str, int], numbers: Numbers, most: int
+    sizes: Mapping[str, int], needs: Mapping[str, int], numbers: Numbers, most: int, any_held: bool
 ) -> Iterator[int]:
     """Yield how many words of each matrix a thread may hold: none, and the most there is room for.
 
@@ -253,7 +253,7 @@ def _held(
     if free < 0:
         return
     yield 0
-    if numbers.kind and needs["weights"]:
+    if any_held and numbers.kind and needs["weights"]:
         words = min(free // needs["weights"], sizes["WIDTH"] // numbers.held(sizes["PARTS"]))
         if words // 4:
             yield words // 4 * 4
