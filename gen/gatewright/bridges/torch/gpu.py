@@ -19,7 +19,12 @@ from torch import Tensor
 from gatewright.bridges.torch import cuda
 from gatewright.bridges.torch.cuda import ALLOWED, CudaOperators, TensorKernels, refuse_mixed
 from gatewright.bridges.torch.eager import EagerSequence, Result
-from gatewright.bridges.torch.guards import refuse_precision, refuse_transforms, wrong_precision
+from gatewright.bridges.torch.guards import (
+    place,
+    refuse_precision,
+    refuse_transforms,
+    wrong_precision,
+)
 from gatewright.loaded import LoadedCell
 from gatewright.runtime.cuda.availability import CudaUnavailableError
 from gatewright.runtime.cuda.sizes import KINDS
@@ -32,7 +37,7 @@ PLAIN = "plain PyTorch operations, step by step"
 
 def on_gpu(tensor: Tensor) -> bool:
     """Tell whether a tensor is where these kernels run."""
-    return tensor.device.type in GPU_DEVICES
+    return place(tensor) in GPU_DEVICES
 
 
 def option_of(tensor: Tensor) -> int:
