@@ -48,8 +48,6 @@ class Backend:
         To be called where autocast stands as for the caller. A sequence of kernels raises
         ArgumentError where it cannot run x.
         """
-        if x.is_cpu:
-            return self._sequences[self.name == "eager", every]
         if self._gpu is not None and on_gpu(x):
             return self._gpu.sequence(x, every)
         eager = self.name == "eager"

@@ -47,7 +47,7 @@ def _of_torch_func(tensor: Tensor) -> bool:
 
 def on_kernel_device(tensor: Tensor) -> bool:
     """Tell whether a tensor is where kernels run."""
-    return tensor.is_cpu or tensor.device.type in KERNEL_DEVICES
+    return tensor.device.type in KERNEL_DEVICES
 
 
 def refuse_batched(tensors: Sequence[Tensor]) -> None:
@@ -105,7 +105,7 @@ def checked(
     if value.dtype != like.dtype:
         wanted, given = _name(like.dtype), _name(value.dtype)
         raise ArgumentError(f"`{name}` must have dtype {wanted}, as the layer has; got {given}")
-    if not (value.is_cpu and like.is_cpu) and value.device != like.device:
+    if value.device != like.device:
         raise ArgumentError(f"`{name}` is on {value.device}, but the layer is on {like.device}")
     return value
 
