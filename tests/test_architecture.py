@@ -30,7 +30,7 @@ MAY_IMPORT = {
         "python_syntax",
     },
     # An example is written as its reader would write it.
-    "examples": {"examples", "torch", "runtime"},
+    "examples": {"examples", "torch", "runtime", "loaded"},
     # A study is a user of the package: it begins with `load`.
     "studies": {
         "studies",

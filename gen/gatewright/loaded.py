@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -34,13 +35,20 @@ def load(cell: str | PathLike[str], **settings: str | float) -> LoadedCell:
     """Return a cell of the catalogue by name, or one of your own by the path of its YAML file.
 
     `settings` give other values to the cell's constants (`beta=0.5`) and choices
-    (`activation="relu"`). Raises SpecError, which shows the place, if the spec has a mistake.
+    (`activation="relu"`). Raises SpecError, which shows the place, if the spec has a mistake, and
+    ArgumentError for a setting that is neither a number nor a name.
     """
     from gatewright.language import catalogue
 
     choices = {name: value for name, value in settings.items() if isinstance(value, str)}
-    constants = {name: float(v) for name, v in settings.items() if not isinstance(v, str)}
+    constants = {n: _number(n, value) for n, value in settings.items() if n not in choices}
     return LoadedCell(catalogue.load(str(cell), choices=choices, constants=constants))
+
+
+def _number(name: str, value: object) -> float:
+    if not isinstance(value, Real):
+        raise ArgumentError(f"`{name}` must be a number, or a name; got {value!r}")
+    return float(value)
 
 
 @dataclass(frozen=True)

@@ -250,8 +250,8 @@ def test_layers_that_no_cell_computes_are_refused() -> None:
          "SimpleRNN 's' with `activation` 'linear' is not a cell"),
         (fake("GRU", name="g"), "GRU 'g' has no weights yet: build it or call it once"),
         (fake("Mine", good, base=type("GRU", (Fake,), {}), name="m"),
-         "layer 'm' is a Mine, a GRU of another kind"),
-        (fake("RNN", good, name="r"), "layer 'r' is a RNN, a RNN of another kind"),
+         "what layer 'm' computes, a Mine, is unknown: `from_keras` takes the arrays"),
+        (fake("RNN", good, name="r"), "what layer 'r' computes, a RNN, is unknown"),
         (good, "`model` must be a Keras model or layer; got list"),
     ]  # fmt: skip
     for model, sentence in cases:

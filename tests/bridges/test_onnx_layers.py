@@ -136,6 +136,7 @@ def test_mistakes_are_sentences() -> None:
     cases: list[tuple[Any, dict[str, Any], str]] = [
         (some, {}, "parameters lack `l1.W_f`"),
         (list(parameters), {}, "parameters must be a dict of arrays; got list"),
+        ({n: a.tolist() for n, a in parameters.items()}, {}, "must be a NumPy array; got list"),
         ({**parameters, "l0.W_f": np.zeros((2, 2), "float32")}, {},
          "`l0.W_f` must have shape [5, 3]; got [2, 2]"),
         ({**parameters, "l1.W_f": np.zeros((5, 10))}, {}, "`l1.W_f` must have dtype float32"),

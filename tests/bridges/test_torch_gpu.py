@@ -304,8 +304,6 @@ def test_parameters_on_another_device_are_refused(gpu: EmulatedDevice) -> None:
 
 def test_transforms_that_the_kernels_do_not_have_are_refused(gpu: EmulatedDevice) -> None:
     layer, x = made("gru"), draw(T, B, 4).detach()
-    with pytest.raises(NotImplementedError, match=r"no rule for torch\.vmap: use backend"):
-        torch.vmap(lambda each: layer(each)[0])(x[None])
     with pytest.raises(NotImplementedError, match="vjp and jacrev cannot see"):
         torch.func.grad(lambda each: layer(each)[0].sum())(x)
     with pytest.raises(NotImplementedError, match="no forward-mode derivative"):
@@ -317,16 +315,6 @@ def test_a_copy_and_a_pickle_run_too(gpu: EmulatedDevice) -> None:
     wanted = flat(layer(x))
     for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
         assert distance(flat(other(x)), wanted) == 0.0
-
-
-def test_a_compiled_model_breaks_its_graph_and_has_the_same_gradients(gpu: EmulatedDevice) -> None:
-    warnings.filterwarnings("ignore", "The .grad attribute of a Tensor")
-    layer, x = made("gru"), draw(T, B, 4)
-    model = torch.compile(lambda given: layer(given * 2.0)[0] + 1.0, backend="eager")
-    found, wanted = model(x), layer(x * 2.0)[0] + 1.0
-    assert distance([found], [wanted]) == 0.0
-    gradients = [torch.autograd.grad(each.sum(), [x]) for each in (found, wanted)]
-    assert distance(*gradients) == 0.0
 
 
 def test_training_ends_where_it_does_in_plain_operations(gpu: EmulatedDevice) -> None:
@@ -348,7 +336,7 @@ def test_a_wrong_gradient_would_be_noticed(
 
     right = TensorKernels.reversed
     monkeypatch.setattr(
-        TensorKernels, "reversed", lambda own, given: tuple(1.001 * g for g in right(own, given))
+        TensorKernels, "reversed", lambda *given: tuple(1.001 * g for g in right(*given))
     )
     ours, plain = both("gru")
     x, hx = draw(T, B, 4), start(ours)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,7 @@ def test_everybody_is_timed_and_who_fails_says_why(monkeypatch: pytest.MonkeyPat
     ]
     for row in rows[:-1]:
         assert row.why == ""
+        assert row.sizes == SMALL
         assert row.forward is not None
         assert row.both == row.forward + 1
     assert (rows[-1].why, rows[-1].forward) == ("RuntimeError: no compiler", None)
@@ -119,6 +121,7 @@ def test_the_sanitizer_is_told_what_to_run_and_listened_to() -> None:
 
     def ran(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
         commands.append(command)
+        assert options["env"]["PYTORCH_NO_CUDA_MEMORY_CACHING"] == "1"
         code = 77 if "racecheck" in command else 0
         text = f"x\n========= ERROR SUMMARY: {code} errors\n"
         return subprocess.CompletedProcess(command, code, text, "")
@@ -130,8 +133,8 @@ def test_the_sanitizer_is_told_what_to_run_and_listened_to() -> None:
     ]
     assert found[1].said == "========= ERROR SUMMARY: 77 errors"
     assert commands[0][:3] == ["/bin/cs", "--tool", "memcheck"]
-    options = ["check", "elman", "--quick", "--no-timing", "--no-sanitizer"]
-    assert commands[0][-5:] == options
+    options = ["check", "elman", "--quick", "--no-timing", "--no-sanitizer", "--one-process"]
+    assert commands[0][-6:] == options
 
     def late(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
         raise subprocess.TimeoutExpired("x", 1)
@@ -140,6 +143,8 @@ def test_the_sanitizer_is_told_what_to_run_and_listened_to() -> None:
     assert (slow.verdict, slow.said.split(":")[0]) == ("fail", "TimeoutExpired")
     (none,) = sanitized(("memcheck",), (), lambda name: None)
     assert (none.verdict, none.said) == ("not run", "compute-sanitizer is not installed")
+    (over,) = sanitized(("memcheck",), (), lambda name: "x", until=0.0)
+    assert (over.verdict, over.said) == ("not run", "there was no time left")
 
 
 def test_the_command_writes_a_file_that_says_the_device_and_every_figure(
@@ -149,12 +154,15 @@ def test_the_command_writes_a_file_that_says_the_device_and_every_figure(
     assert run(["cuda", "check", "indrnn", "--no-timing", "--output", str(path)]) == 0
     shown = capsys.readouterr().out
     assert shown.startswith("emulator (none), emulated")
-    assert "12 pass, 0 fail" in shown
+    # Every mode of both of its variants, and three of PyTorch's ways of the first.
+    assert "15 pass, 0 fail" in shown
+    assert "racecheck: not run: it watches a GPU, and kernels are emulated" in shown
     content = json.loads(path.read_text())
     assert content["schema_version"] == 1
     assert content["device"]["emulated"] is True
     assert content["device"]["torch"]
-    assert (content["passed"], content["failed"], len(content["findings"])) == (12, 0, 12)
+    assert (content["passed"], content["failed"], len(content["findings"])) == (15, 0, 15)
+    assert content["left"] == 0
     first = content["findings"][0]
     assert set(first) >= {
         "cell",
@@ -167,6 +175,30 @@ def test_the_command_writes_a_file_that_says_the_device_and_every_figure(
         "plans",
     }
     assert content["timings"] == []
+
+
+def test_the_file_has_all_rows_so_far_and_time_that_is_up_is_exit_code_4(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, counts = tmp_path / "gpu.json", []
+
+    def rows(tasks: Any, *how: Any) -> Any:
+        first, second, *others = tasks
+        yield replace(first.lost("fail", ""), verdict="pass")
+        counts.append(len(json.loads(path.read_text())["findings"]))
+        yield second.lost("not run", "there was no time left")
+        yield from (each.lost("not run", "there was no time left") for each in others)
+
+    monkeypatch.setattr(cuda_run, "attended", rows)
+    monkeypatch.setattr(cuda_run, "require_cuda", lambda: None)
+    monkeypatch.setattr(cuda_run, "_place", lambda: (TINY, "cpu", None, None))
+    command = ["cuda", "check", "minimal_rnn", "--no-sanitizer", "--minutes", "1"]
+    assert run([*command, "--output", str(path)]) == 4
+    content = json.loads(path.read_text())
+    assert counts == [1]
+    assert (content["passed"], content["failed"]) == (1, 0)
+    assert content["left"] == len(content["findings"]) + len(content["timings"]) - 1
+    assert "1 pass, 0 fail, " in capsys.readouterr().out
 
 
 def test_a_failure_is_exit_code_1(emulated: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +251,7 @@ def test_a_plan_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_pack_holds_all_that_a_check_launches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["cuda", "pack", str(tmp_path), "minimal_rnn", "--quick"]) == 0
+    assert run(["cuda", "pack", str(tmp_path), "minimal_rnn", "--quick", "--jobs", "2"]) == 0
     assert "kernels for sm_90" in capsys.readouterr().out
     monkeypatch.setenv("GATEWRIGHT_CUBINS", str(tmp_path))
     monkeypatch.setattr(cubins, "why_not_compiled", lambda: "no compiler")

@@ -10,7 +10,7 @@ import pytest
 from gatewright.language import catalogue
 from gatewright.loaded import load
 from gatewright.runtime.cuda import sass
-from gatewright.runtime.cuda.compiler import why_not_compiled
+from gatewright.runtime.cuda.compiler import compiled, why_not_compiled
 from gatewright.runtime.cuda.devices import Code
 from gatewright.runtime.cuda.report import (
     ARCHITECTURES,
@@ -110,7 +110,14 @@ def test_ptxas_gives_a_report_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_refused_kernel_shows_the_assemblers_log() -> None:
     with pytest.raises(sass.AssemblyError, match=r"\S"):
-        sass.machine_code("this is not PTX", "sm_90")
+        sass.assembled("this is not PTX", "sm_90")
+
+
+def test_kernels_that_are_read_together_are_counted_apart() -> None:
+    made = [compiled(code, "sm_90", 128)[0] for code in step_codes(source("gru"), "float32")]
+    alone = [sass.machine_codes([each], "sm_90")[0] for each in made]
+    assert sass.machine_codes(made, "sm_90") == alone
+    assert len(set(alone)) > 2
 
 
 def test_a_report_prints_as_a_table() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -118,3 +119,50 @@ def test_blocks_that_meet_are_launched_together(monkeypatch: pytest.MonkeyPatch)
     launch = Gpu(1, Driver(library)).prepared(code)
     launch(Launch((7, 1), (32, 4), 0, True), (3, 5, *map(Tensor, (16, 32, 48, 64))))
     assert library.calls[-1][0] == "cuLaunchCooperativeKernel"
+
+
+def test_a_thread_without_a_context_gets_the_one_that_pytorch_uses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Bare(FakeLibrary):
+        """Knows which threads have a context; a runtime call elsewhere gives none to this one."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.bound: set[int] = set()
+
+        def _answer(self, name: str, arguments: tuple[Any, ...]) -> int | None:
+            me = threading.get_ident()
+            if name == "cuCtxGetCurrent":
+                arguments[0]._obj.value = 5 if me in self.bound else None
+            elif name == "cuDevicePrimaryCtxRetain":
+                arguments[0]._obj.value = 5
+            elif name == "cuCtxSetCurrent":
+                assert arguments[0].value == 5
+                self.bound.add(me)
+            elif name in ("cuLaunchKernel", "cuModuleLoadData") and me not in self.bound:
+                return 201
+            return super()._answer(name, arguments)
+
+    library, fake = Bare(), FakeTorch()
+    monkeypatch.setattr(gpu, "torch", lambda: fake)
+    monkeypatch.setattr(gpu, "machine_code_of", lambda code, arch, threads: (b"code", "entry"))
+    code = next(c for c in step_codes(load("elman").source("cuda"), "float32"))
+    launch = Gpu(1, Driver(library)).prepared(code)
+    failed: list[BaseException] = []
+
+    def gradients() -> None:
+        try:
+            for _ in range(2):
+                launch(Launch((7, 1), (32, 4)), (3, 5, *map(Tensor, (16, 32, 48, 64))))
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=gradients)
+    thread.start()
+    thread.join()
+    assert failed == []
+    names = [name for name, *_ in library.calls]
+    # Asked once in each thread: loading, and launching twice.
+    assert names.count("cuCtxGetCurrent") == names.count("cuCtxSetCurrent") == 2
+    assert next(call for call in library.calls if call[0] == "cuDeviceGet")[2] == 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -14,7 +15,12 @@ torch = pytest.importorskip("torch")
 from tests.cuda.test_cuda_cells import cells, check, loaded, problem, solved  # noqa: E402
 
 from gatewright.loaded import load  # noqa: E402
+from gatewright.runtime.cuda import steps as steps_module  # noqa: E402
 from gatewright.runtime.cuda.devices import EmulatedDevice  # noqa: E402
+from gatewright.runtime.cuda.emulator_memory import EmulationError  # noqa: E402
+from gatewright.runtime.cuda.inference import Unkept  # noqa: E402
+from gatewright.runtime.cuda.launch import bound  # noqa: E402
+from gatewright.runtime.cuda.matrices import TorchMatrices  # noqa: E402
 from gatewright.runtime.cuda.sequences import Sequences  # noqa: E402
 from gatewright.runtime.validate import ArgumentError  # noqa: E402
 from gatewright.verify.reference import ReferenceKernels  # noqa: E402
@@ -157,6 +163,82 @@ def test_nothing_is_kept_without_being_asked_for() -> None:
     assert np.allclose(run.y.numpy(), wanted(cell)["y"], atol=1e-13)
     with pytest.raises(ArgumentError, match="this run kept nothing"):
         own.backward(run, given["parameters"], given["ct_y"], given["ct_state"])
+
+
+@pytest.fixture(params=["allow_tf32", "fp32_precision"])
+def switch(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Set one of PyTorch's two switches for products of float32, as a user may have."""
+    name, own = request.param, torch.backends.cuda.matmul
+    if not hasattr(own, name):
+        pytest.skip("this PyTorch has the older switch only")
+    before = getattr(own, name)
+    setattr(own, name, {"allow_tf32": False, "fp32_precision": "ieee"}[name])
+    yield name
+    setattr(own, name, before)
+
+
+@pytest.mark.parametrize("products", ["", "bfloat16"])
+def test_products_over_all_steps_are_no_finer_than_those_of_steps(
+    products: str, switch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, seen = torch.backends.cuda.matmul, []
+    wanted = {"allow_tf32": True, "fp32_precision": "tf32"}[switch]
+    before, right = getattr(own, switch), TorchMatrices.multiply
+
+    def multiply(*arguments: Any) -> None:
+        seen.append(getattr(own, switch))
+        right(*arguments)
+
+    monkeypatch.setattr(TorchMatrices, "multiply", multiply)
+    given = tensors(problem(loaded(("elman", ())), SIZES, "float32"))
+    ran(sequences(("elman", ()), "float32", products=products), given)
+    assert set(seen) == ({wanted} if products else {before})
+    assert getattr(own, switch) == before
+
+
+class Counting(EmulatedDevice):
+    """Counts the numbers in the memory that is asked for."""
+
+    asked = 0
+
+    def empty(self, shape: tuple[int, ...], dtype: str) -> Any:
+        self.asked += math.prod(shape)
+        return super().empty(shape, dtype)
+
+
+def asked(cell: Any, tier: int, T: int, keep: bool) -> tuple[int, dict[str, Any]]:
+    """Return how many numbers a forward run asks memory for, and its results."""
+    device = Counting(tensors=True)
+    own = Sequences(loaded(cell).source("cuda"), "float32", device, tier=tier)
+    given = tensors(problem(loaded(cell), (T, *SIZES[1:]), "float32"))
+    run = own.forward(given["parameters"], {"x": given["x"]}, given["state"], keep)
+    return device.asked, {"y": run.y, **run.state}
+
+
+@pytest.mark.parametrize("tier", [1, 2])
+@cells
+def test_inference_has_no_memory_for_what_only_the_reverse_reads(cell: Any, tier: int) -> None:
+    layout = bound(loaded(cell).source("cuda"), "float32", EmulatedDevice()).layout
+    places = {name: place for name, (place, *_) in layout.forward.items()}
+    B, H = SIZES[1:3]
+    short, (few, found), (many, kept) = (
+        asked(cell, tier, *how) for how in ((2, False), (4, False), (4, True))
+    )
+    # What is computed for all steps at once, and states: a caller sees those.
+    whole = [name for name, place in places.items() if place in ("chunk", "saved", "carried")]
+    assert few - short[0] == 2 * B * H * len(whole)
+    saved = [name for name, place in places.items() if place == "stepped"]
+    assert many - few >= 3 * B * H * len(saved) - 2 * B * H
+    assert many > few or not saved
+    assert all(torch.equal(found[name], kept[name]) for name in kept)
+
+
+def test_a_store_that_inference_should_not_make_is_out_of_bounds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(steps_module, "unkept", lambda text, kernel, names: Unkept(text, ()))
+    with pytest.raises(EmulationError, match="leaves i with index"):
+        asked(("lstm", ()), 2, 3, keep=False)
 
 
 def test_a_result_belongs_to_its_caller() -> None:

@@ -30,7 +30,7 @@ from gatewright.runtime.cuda.kernels import CudaKernels
 from gatewright.runtime.cuda.launch import bound
 from gatewright.runtime.cuda.planner import Numbers, Shape, StepsPlan, plan, shapes
 from gatewright.runtime.cuda.realms import sized
-from gatewright.runtime.cuda.report import kernel_report
+from gatewright.runtime.cuda.report import kernel_reports
 from gatewright.runtime.cuda.sizes import KINDS
 from gatewright.runtime.cuda.steps import with_steps
 from gatewright.verify.reference import ReferenceKernels
@@ -131,6 +131,17 @@ def test_one_kernel_agrees_with_the_reference(cell: Any) -> None:
             launches = kernels.device.launches  # type: ignore[attr-defined]
             for direction, name in KERNELS.items():
                 assert launches.get(name, 0) == (pair[direction] is not None)
+
+
+@pytest.mark.parametrize("name", ["gru", "gru_reset_after", "minimal_rnn"])
+def test_one_kernel_that_keeps_nothing_agrees_with_the_reference(name: str) -> None:
+    cell, sizes = (name, ()), (5, *SIZES[1:])
+    given, wanted = problem(loaded(cell), sizes, "float32"), known(cell, sizes)
+    for shape in some_shapes(cell, "forward", sizes, more=0):
+        kernels = forced(cell, "forward", shape)
+        run = kernels.forward(given["parameters"], given["x"], given["state"], keep=False)
+        check({"y": wanted["y"]}, {"y": run.y}, 1e-5)
+        assert run.kept is None
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -272,33 +283,33 @@ def planned(cell: Any, direction: str, products: str) -> tuple[Code, Shape]:
     return own.code(shape.sizes), shape
 
 
-def keeps_everything_in_registers(code: Code, shape: Shape, tensor: bool) -> None:
+def keep_everything_in_registers(made: list[tuple[Code, Shape]], tensor: bool) -> None:
     for arch in ("sm_80", "sm_90", "sm_100"):
-        found = kernel_report(code, arch, shape.threads, shape.shared)
-        assert found.faults == ()
-        assert found.float64 == 0
-        assert found.registers <= 255
-        assert (found.tensor > 0) == tensor
+        for found in kernel_reports([(code, s.threads, s.shared) for code, s in made], arch):
+            assert found.faults == ()
+            assert found.float64 == 0
+            assert found.registers <= 255
+            assert (found.tensor > 0) == tensor
 
 
 @compiles
-@pytest.mark.parametrize("direction", DIRECTIONS)
 @cells
-def test_one_kernel_keeps_everything_in_registers(cell: Any, direction: str) -> None:
-    keeps_everything_in_registers(*planned(cell, direction, ""), False)
+def test_one_kernel_keeps_everything_in_registers(cell: Any) -> None:
+    keep_everything_in_registers([planned(cell, each, "") for each in DIRECTIONS], False)
 
 
 @compiles
 @pytest.mark.parametrize("products", ["bfloat16", "tf32"])
-@pytest.mark.parametrize("direction", DIRECTIONS)
 @cells
-def test_so_does_one_on_tensor_cores(cell: Any, direction: str, products: str) -> None:
-    code, shape = planned(cell, direction, products)
-    if "multiply(" in code.text.split("@whole")[1 if direction == "forward" else 2]:
-        keeps_everything_in_registers(code, shape, True)
+def test_so_does_one_on_tensor_cores(cell: Any, products: str) -> None:
+    made = [planned(cell, each, products) for each in DIRECTIONS]
+    kernels = made[0][0].text.split("@whole")[1:]
+    if all("multiply(" in text for text in kernels):
+        keep_everything_in_registers(made, True)
     else:
-        # Nothing is multiplied: it is the kernel of the test before, in another shape.
+        # Nothing is multiplied: they are the kernels of the test before, in another shape.
         assert cell[0] == "indrnn"
+        assert not any("multiply(" in text for text in kernels)
 
 
 @compiles
@@ -315,7 +326,7 @@ def test_float16_differs_from_bfloat16_by_the_names_of_instructions(
     wanted = paired.replace("bf16", "f16")
     assert wanted != paired
     assert instructions(ptx_of(other, same.threads)) == instructions(wanted)
-    keeps_everything_in_registers(other, same, True)
+    keep_everything_in_registers([(other, same)], True)
 
 
 def instructions(ptx: str) -> list[str]:

@@ -276,6 +276,18 @@ def mistakes() -> dict[str, Any]:
         "`dropout` must be a number from 0 to 1; got 2": lambda: gatewright.layer(
             "lstm", 3, 5, dropout=2
         ),
+        "no option `dropuot`: did you mean `dropout`?": lambda: gatewright.layer(
+            "lstm", 3, 5, dropuot=0.5
+        ),
+        "no option `batchfirst`: did you mean `batch_first`?": lambda: gatewright.torch.layer(
+            "janet", 3, 5, batchfirst=True
+        ),
+        "no option `thread`: did you mean `threads`?": lambda: gatewright.layer(
+            "lstm", 3, 5, thread=2
+        ),
+        "`beta` must be a number, or a name; got None": lambda: gatewright.layer(
+            "janet", 3, 5, beta=None
+        ),
     }
 
 

@@ -97,13 +97,16 @@ def test_a_loss_on_every_state_of_every_step_has_the_gradients_of_pytorch(
 
 def test_in_pieces_too() -> None:
     given = problem("lstm")
-    loaded = gatewright.load("lstm").with_reverse(every_state=True, clip=0.3)
-    assert apart(ours(loaded, given, "cpu", checkpoint=4), truth("lstm", given, 0.3)) < 1e-13
+    loaded = gatewright.load("lstm").with_reverse(every_state=True, clip=0.05)
+    assert apart(ours(loaded, given, "cpu", checkpoint=4), truth("lstm", given, 0.05)) < 1e-13
 
 
-@pytest.mark.parametrize("name", GATES)
-@pytest.mark.parametrize("clip", [0.05, 0.5])
-@pytest.mark.parametrize("target", ["cpu", "reference"])
+# A bound stands in the text of a kernel: each is compiled anew.
+CLIPPED = [(name, clip, "reference") for name in GATES for clip in (0.05, 0.5)]
+CLIPPED += [("lstm", 0.05, "cpu"), ("gru_reset_after", 0.5, "cpu")]
+
+
+@pytest.mark.parametrize(("name", "clip", "target"), CLIPPED)
 def test_what_steps_hand_back_is_clipped_as_hooks_would(
     name: str, clip: float, target: str
 ) -> None:
@@ -170,7 +173,7 @@ stream = np.random.default_rng(0)
 x, ct_y = stream.normal(size=(4, 2, 3)), stream.normal(size=(4, 2, 5))
 cts = {name: stream.normal(size=(4, 2, 5)) for name in "hc"}
 found = []
-for target in ("cpu", "cuda"):
+for target in ("reference", "cuda"):
     kernels = loaded.compile(target, "float64")
     found.append(kernels.backward(kernels.forward(parameters, x), ct_y, None, cts).parameters)
 print(max(np.abs(found[0][name] - found[1][name]).max() for name in parameters))

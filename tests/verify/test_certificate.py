@@ -33,10 +33,8 @@ class Altered(ReferenceKernels):
 
     alter: Callable[[Gradients], Gradients]
 
-    def backward(
-        self, run: Run, ct_y: Any, ct_state: Any = None, ct_states: Any = None
-    ) -> Gradients:
-        return self.alter(super().backward(run, ct_y, ct_state, ct_states))
+    def backward(self, run: Run, *given: Any, **named: Any) -> Gradients:
+        return self.alter(super().backward(run, *given, **named))
 
 
 def altered(cell: Cell, alter: Callable[[Gradients], Gradients]) -> KernelsFactory:

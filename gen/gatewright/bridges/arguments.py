@@ -58,10 +58,12 @@ def checked_parameters(cell: Cell, given: object) -> Checked:
 def dtype_of(arrays: Mapping[str, Any]) -> str:
     """Return the dtype of the first array, if it is one that cells are computed in.
 
-    Raises ArgumentError if it is another.
+    Raises ArgumentError if it is another, or no array.
     """
     for name, array in arrays.items():
-        dtype = str(getattr(array, "dtype", "float32"))
+        if not isinstance(array, np.ndarray):
+            raise ArgumentError(f"`{name}` must be a NumPy array; got {type(array).__name__}")
+        dtype = str(array.dtype)
         if dtype not in REAL:
             raise ArgumentError(f"`{name}` must have dtype float32 or float64; got {dtype}")
         return dtype

@@ -174,7 +174,8 @@ def varying(array: Any) -> frozenset[str]:
 def vary(array: Any, axes: frozenset[str]) -> Any:
     """Return an array as one that varies over these axes of a mesh too."""
     more = tuple(axes - varying(array))
-    return jax.lax.pcast(array, more, to="varying") if more else array
+    # Versions without it infer nothing from what is missing.
+    return jax.lax.pcast(array, more, to="varying") if more and hasattr(jax.lax, "pcast") else array
 
 
 def _described(shape: Shape, dtype: Any) -> Any:

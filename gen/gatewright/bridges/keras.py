@@ -112,10 +112,10 @@ def layers(model: Any) -> tuple[Weights, ...]:
         return layers(model.forward_layer) + layers(model.backward_layer)
     if kind in KINDS:
         return (_converted(model, kind),)
-    if known := {each.__name__ for each in type(model).__mro__} & {*KINDS, "RNN"}:
+    if any(each.__name__ in (*KINDS, "RNN") for each in type(model).__mro__):
         raise ArgumentError(
-            f"layer {model.name!r} is a {kind}, a {known.pop()} of another kind: what it computes "
-            "is unknown; `from_keras` takes the arrays of `get_weights`"
+            f"what layer {model.name!r} computes, a {kind}, is unknown: `from_keras` takes the "
+            f"arrays of `get_weights` if it is one of {', '.join(KINDS)}"
         )
     return tuple(found for each in getattr(model, "layers", ()) for found in layers(each))
 

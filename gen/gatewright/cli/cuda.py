@@ -9,6 +9,7 @@ machine code is then brought along in a folder, named in GATEWRIGHT_CUBINS.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,30 +83,36 @@ def plan(cell: str, H: int, B: int, arch: str, as_json: bool) -> None:
 @_arch
 @click.option("--multiprocessors", type=click.IntRange(1), help="Of the GPU, if others than usual.")
 @click.option("--quick", is_flag=True, help="Only what `check --quick` needs.")
+@click.option("--jobs", type=click.IntRange(1), help="Processes; one per processor if not given.")
 def pack(
-    folder: Path, cells: tuple[str, ...], arch: str, multiprocessors: int | None, quick: bool
+    folder: Path,
+    cells: tuple[str, ...],
+    arch: str,
+    multiprocessors: int | None,
+    quick: bool,
+    jobs: int | None,
 ) -> None:
     """Compile all that `cuda check` launches into FOLDER.
 
     It is for a machine without a compiler.
     """
     from gatewright.runtime.cuda.cubins import pack as packed
-    from gatewright.studies.cuda_check import CHECKED, QUICK, codes
-    from gatewright.studies.cuda_time import TIMED
+    from gatewright.studies.cuda_run import launched
 
     device = _imagined(arch, multiprocessors)
-    wanted = list(codes(_loaded(cells), QUICK if quick else CHECKED, device))
-    for name, sizes in () if quick or cells else TIMED:
-        wanted += codes(_loaded((name,)), (sizes,), device)
-    count = packed(dict.fromkeys(wanted), [arch], folder)
+    wanted = dict.fromkeys(launched(_loaded(cells), quick, device))
+    count = packed(wanted, [arch], folder, jobs or os.cpu_count() or 1)
     click.echo(f"{count} kernels for {arch} in {folder}; name it in GATEWRIGHT_CUBINS")
 
 
 @cuda.command("check")
 @click.argument("cells", nargs=-1)
 @click.option("--quick", is_flag=True, help="One size only.")
+@click.option("--checks/--no-checks", default=True, help="Hold kernels against the reference.")
 @click.option("--timing/--no-timing", default=True, help="Measure times.")
 @click.option("--sanitizer/--no-sanitizer", default=True, help="Run compute-sanitizer.")
+@click.option("--one-process", is_flag=True, help="Do all in one, for what watches processes.")
+@click.option("--minutes", type=click.FloatRange(0), help="Begin nothing after so many.")
 @click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write a JSON file."
 )
@@ -113,28 +120,40 @@ def pack(
 def check(
     cells: tuple[str, ...],
     quick: bool,
+    checks: bool,
     timing: bool,
     sanitizer: bool,
+    one_process: bool,
+    minutes: float | None,
     output: Path | None,
     as_json: bool,
 ) -> int:
     """Check and time every kernel on this machine's GPU.
 
-    They are held against the float64 reference. Exit code 0: all pass; 1: one fails; 3: there is no
-    GPU. With GATEWRIGHT_CUDA=emulate the kernels run in the emulator, and no time is told.
+    They are held against the float64 reference. The JSON file is there after the first row and has
+    all rows so far. Exit code 0: all pass; 1: one fails; 3: there is no GPU; 4: time was up. With
+    GATEWRIGHT_CUDA=emulate the kernels run in the emulator, and no time is told.
     """
     from gatewright.emit.write import write_one
     from gatewright.studies.cuda_run import run
 
-    content = run(_loaded(cells), quick=quick, timing=timing, sanitizer=sanitizer, tell=note)
-    text = json.dumps({"schema_version": SCHEMA_VERSION, **content}, indent=1) + "\n"
-    if output:
-        write_one(output, text)
+    def text(content: dict[str, Any]) -> str:
+        return json.dumps({"schema_version": SCHEMA_VERSION, **content}, indent=1) + "\n"
+
+    def save(content: dict[str, Any]) -> None:
+        if output:
+            write_one(output, text(content))
+
+    content = run(
+        _loaded(cells), quick=quick, checks=checks, timing=timing, sanitizer=sanitizer,
+        minutes=minutes, apart=not one_process, tell=note, save=save,
+    )  # fmt: skip
+    save(content)
     if as_json:
-        click.echo(text, nl=False)
+        click.echo(text(content), nl=False)
     else:
         _print(content)
-    return 1 if content["failed"] else 0
+    return 1 if content["failed"] else 4 if content["left"] else 0
 
 
 def _print(content: dict[str, Any]) -> None:
@@ -157,7 +176,8 @@ def _print(content: dict[str, Any]) -> None:
         click.echo("\n" + table(heads, times))
     for each in content["sanitizer"]:
         click.echo(f"{each['tool']}: {each['verdict']}: {each['said']}")
-    click.echo(f"\n{content['passed']} pass, {content['failed']} fail")
+    left = f", {content['left']} not begun" if content["left"] else ""
+    click.echo(f"\n{content['passed']} pass, {content['failed']} fail{left}")
 
 
 def _ms(value: float | None) -> str:

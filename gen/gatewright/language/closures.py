@@ -33,7 +33,8 @@ def closure(expr: Expr, library: Library) -> Evaluate:
         case Number(value):
             return lambda values: value
         case Name(name):
-            return operator.itemgetter(name)
+            # What compiles models in PyTorch cannot follow an `itemgetter`.
+            return lambda values: values[name]
         case Negate(operand):
             inner = closure(operand, library)
             return lambda values: -inner(values)

@@ -13,16 +13,23 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
+from inspect import signature
 from numbers import Real
 from os import PathLike
 from typing import Any
 
 from gatewright.language import transforms
 from gatewright.language.cell import Cell
+from gatewright.language.diagnostics import SpecError
 from gatewright.loaded import LoadedCell, load
 from gatewright.runtime.validate import ArgumentError, checked_size
 
+# Mistakes that may be a misspelt option, as all others are settings of the cell.
+UNKNOWN_SETTING = {"E0126", "E0127"}
+# Of a layer in every library, but not of what they share.
+LAYER_OPTIONS = ("batch_first",)
 Shape = tuple[int, ...]
 Rates = float | Mapping[str, float]
 
@@ -164,17 +171,13 @@ def network(
     further = {name: checked_size(f"sizes: {name}", size) for name, size in (sizes or {}).items()}
     narrow, found = _projected(loaded.cell, given, further)
     made, masks = _zoned_out(narrow, zoneout)
-    rate = _rate("dropout", dropout)
     if num_layers > 1:
         _check_stackable(made)
-    elif rate:
-        text = "dropout is between layers, and this is one layer: nothing is dropped"
-        warnings.warn(text, UserWarning, stacklevel=4)
     return Network(
         loaded=LoadedCell(made, loaded.reverse),
         base=loaded.cell,
         bias=bool(bias),
-        dropout=rate,
+        dropout=_between(num_layers, _rate("dropout", dropout)),
         bidirectional=bool(bidirectional),
         zoneout=masks,
         learn_initial_state=bool(learn_initial_state),
@@ -186,11 +189,27 @@ def network(
 def network_and(
     own: Iterable[str], options: Mapping[str, Any], *arguments: Any
 ) -> tuple[Network, dict[str, Any]]:
-    """Return the network of some arguments and options, and the options that are a layer's own."""
+    """Return the network of some arguments and options, and the options that are a layer's own.
+
+    Raises what `network` does, and ArgumentError for what is nearly the name of an option.
+    """
     names = set(own)
     others = {name: value for name, value in options.items() if name not in names}
     found = {name: value for name, value in options.items() if name in names}
-    return network(*arguments, **others), found
+    try:
+        return network(*arguments, **others), found
+    except SpecError as error:
+        if {each.code for each in error.diagnostics} & UNKNOWN_SETTING:
+            _refuse_misspelt(others, (*own, *LAYER_OPTIONS, *signature(network).parameters))
+        raise
+
+
+def _refuse_misspelt(settings: Iterable[str], options: Iterable[str]) -> None:
+    known = tuple(options)
+    for name in settings:
+        near = get_close_matches(name, known, n=1, cutoff=0.8)
+        if near and name not in known:
+            raise ArgumentError(f"no option `{name}`: did you mean `{near[0]}`?") from None
 
 
 def with_settings(
@@ -249,6 +268,15 @@ def _rate(name: str, rate: object) -> float:
     if isinstance(rate, bool) or not isinstance(rate, Real) or not 0.0 <= float(rate) <= 1.0:
         raise ArgumentError(f"`{name}` must be a number from 0 to 1; got {rate!r}")
     return float(rate)
+
+
+def _between(num_layers: int, rate: float) -> float:
+    """Return the rate of dropout, after a warning if there is nothing that it could drop."""
+    if rate and num_layers == 1:
+        text = "dropout is between layers, and this is one layer: nothing is dropped"
+        # Of the caller of `gatewright.layer`.
+        warnings.warn(text, UserWarning, stacklevel=5)
+    return rate
 
 
 def _check_stackable(cell: Cell) -> None:

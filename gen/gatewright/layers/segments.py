@@ -57,6 +57,8 @@ def checked_lengths(given: Any, T: int, B: int) -> Array:
         counts = np.empty(0, object)
     if counts.shape != (B,) or not (np.issubdtype(counts.dtype, np.integer) or not B):
         raise ArgumentError(f"`lengths` must be {B} whole numbers, one for each row of x")
+    if B and not T:
+        raise ArgumentError("x has no time steps, of which every row must have one: omit `lengths`")
     if B and (counts.min() < 1 or counts.max() > T):
         raise ArgumentError(f"`lengths` must be from 1 to {T}, the time steps of x")
     return counts.astype(np.int64)

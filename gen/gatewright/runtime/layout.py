@@ -17,7 +17,10 @@ from gatewright.runtime.engine import Engine
 
 Shapes = Mapping[str, tuple[str, ...]]
 # How many slabs [B, dim] an array has, by its place: T time steps, chunks of C of them.
-SLABS = {"time": "T", "saved": "T or C", "chunk": "C", "carried": "T + 1", "turns": "2"}
+SLABS = {
+    "time": "T", "saved": "T or C", "stepped": "T or 1", "chunk": "C", "carried": "T + 1",
+    "turns": "2",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,12 @@ class Layout:
     """Names and dimensions of a cell's arrays.
 
     `forward` and `reverse` map each array to its place followed by its dimensions. A place is one
-    of `SLABS` ([slabs, B, dim]; `saved` has T slabs if the reverse is to run), `scratch` ([B, dim])
-    or `gradient` (no rows). `output` names the array that holds the output and the slab at which
-    step 0 finds it; `products` are the matrices that each product of a step multiplies with, for
-    `forward` and `backward`. `stacks` are the arrays that stand side by side as the columns of one,
-    and the matrices that are the rows of one, `wholes` what the kernel of all steps needs, both by
+    of `SLABS` ([slabs, B, dim]; `saved` and `stepped` have T slabs if the reverse is to run, and
+    of one that is `stepped` a step reads what it wrote itself), `scratch` ([B, dim]) or `gradient`
+    (no rows). `output` names the array that holds the output and the slab at which step 0 finds it;
+    `products` are the matrices that each product of a step multiplies with, for `forward` and
+    `backward`. `stacks` are the arrays that stand side by side as the columns of one, and the
+    matrices that are the rows of one, `wholes` what the kernel of all steps needs, both by
     direction. `engine` is how the file's routines are run.
     """
 

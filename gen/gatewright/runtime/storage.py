@@ -16,7 +16,7 @@ from gatewright.runtime.layout import Layout
 Shapes = dict[str, tuple[int, ...]]
 FORWARD, BACKWARD = "forward", "backward"
 # What a run hands on, to the caller or to the reverse; the rest is free once a direction has run.
-_LASTING = {"time", "carried", "gradient"}
+_LASTING, _SAVED = {"time", "carried", "gradient"}, {"saved", "stepped"}
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ def storage(
 ) -> Storage:
     """Return the shapes of all arrays of one direction but those that the caller gives."""
     T, B = sizes["T"], sizes["B"]
-    slabs = {"time": T, "saved": T if kept else chunk, "chunk": chunk, "carried": T + 1, "turns": 2}
+    slabs = {"time": T, "chunk": chunk, "carried": T + 1, "turns": 2}
+    slabs |= {"saved": T if kept else chunk, "stepped": T if kept else 1}
     arrays = dict(layout.forward)
     if direction == BACKWARD:
         arrays = {n: at for n, at in layout.reverse.items() if n not in layout.forward}
@@ -65,6 +66,6 @@ def storage(
         if name in layout.inputs or name in layout.cotangents:
             continue
         rows = (slabs[place], B) if place in slabs else (B,) if place == "scratch" else ()
-        stays = place in _LASTING or (place == "saved" and kept)
+        stays = place in _LASTING or (place in _SAVED and kept)
         (lasting if stays else passing)[name] = (*rows, *(sizes[dim] for dim in dims))
     return Storage(lasting, passing)

@@ -11,7 +11,8 @@ third replays it; what is compared is the last.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ from gatewright.runtime.cuda.sequences import Sequences
 from gatewright.runtime.cuda.steps import with_steps
 
 RUNS = 3
+# The outputs of a run that keeps nothing.
+INFERRED = "y without a reverse"
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,10 @@ QUICK = (Sizes(3, 5, 64, 5),)
 
 @dataclass(frozen=True)
 class Finding:
-    """One cell in one mode: the worst error and where it is, `pass`, `fail` or `tier 1`."""
+    """One cell in one mode: the worst error and where it is, `pass`, `fail` or `tier 1`.
+
+    `replayed` says how often steps were replayed as a graph.
+    """
 
     cell: str
     mode: str
@@ -78,6 +84,11 @@ class Finding:
     where: str
     tolerance: float
     plans: dict[str, str]
+    replayed: dict[str, int] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        said = f"{self.cell}, {self.mode}, {self.sizes}: {self.verdict}"
+        return f"{said}: {self.where}" if self.verdict == "fail" else said
 
     def as_dict(self) -> dict[str, Any]:
         """Return what a JSON file says of it."""
@@ -126,27 +137,27 @@ def findings(
     """Yield what was found for every cell, size and mode."""
     for cell in cells:
         for each in sizes:
-            given = problem(cell, each)
-            wanted = _reference(cell, given)
             for mode in modes:
-                yield found(cell, each, mode, given, wanted, device, graphs)
+                yield found(cell, each, mode, device, graphs)
 
 
 def found(
     cell: LoadedCell,
     sizes: Sizes,
     mode: Mode,
-    given: Problem,
-    wanted: dict[str, Any],
     device: Device,
     graphs: Graphs | None = None,
 ) -> Finding:
-    """Return how far a cell in one mode is from what is wanted; an exception is a failure."""
+    """Return how far a cell in one mode is from the reference; an exception is a failure."""
     plans: dict[str, str] = {}
+    own: Sequences | None = None
 
     def finding(verdict: str, error: float | None, where: str) -> Finding:
+        replayed = {n: each.replayed for n, each in own.graphed.items()} if own else {}
         name = cell.cell.identifier
-        return Finding(name, mode.name, sizes, verdict, error, where, mode.tolerance, plans)
+        return Finding(
+            name, mode.name, sizes, verdict, error, where, mode.tolerance, plans, replayed
+        )
 
     try:
         own = Sequences(
@@ -157,11 +168,11 @@ def found(
         plans |= {direction: str(plan) for direction, plan in chosen.items()}
         if any(plan.tier < mode.tier for plan in chosen.values()):
             return finding("tier 1", None, "")
-        got = solved(own, given, device, mode.dtype)
+        got = solved(own, problem(cell, sizes), device, mode.dtype)
     except Exception as error:  # one kernel that fails must not hide the others
         return finding("fail", None, f"{type(error).__name__}: {error}".splitlines()[0])
-    worst, where = max((_error(wanted[name], got[name]), name) for name in wanted)
-    return finding("pass" if worst <= mode.tolerance else "fail", worst, where)
+    apart, where = worst(reference(cell, sizes), got)
+    return finding("pass" if apart <= mode.tolerance else "fail", apart, where)
 
 
 def solved(own: Sequences, given: Problem, device: Device, dtype: str) -> dict[str, Any]:
@@ -172,19 +183,24 @@ def solved(own: Sequences, given: Problem, device: Device, dtype: str) -> dict[s
 
     parameters, inputs, state = there(given.parameters), there(given.inputs), there(given.state)
     ct_y, ct_state = device.array(given.ct_y.astype(dtype)), there(given.ct_state)
-    named: dict[str, Any] = {}
-    for _ in range(RUNS):
+
+    def once() -> dict[str, Any]:
         run = own.forward(parameters, inputs, state)
         gradients = own.backward(run, parameters, ct_y, ct_state)
-        named = {"y": run.y}
+        named = {"y": device.host(run.y)}
         for prefix, arrays in (
             ("", run.state),
             ("d_", gradients.inputs),
             ("d_", gradients.state),
             ("d_", gradients.parameters),
         ):
-            named.update((f"{prefix}{name}", array) for name, array in arrays.items())
-    return {name: device.host(array) for name, array in named.items()}
+            named.update((f"{prefix}{name}", device.host(array)) for name, array in arrays.items())
+        return named
+
+    # A run gives back all of its memory before the next: a graph is for the same addresses.
+    found = [once() for _ in range(RUNS)]
+    inferred = device.host(own.forward(parameters, inputs, state, keep=False).y)
+    return {**found[-1], INFERRED: inferred}
 
 
 def codes(
@@ -205,19 +221,29 @@ def codes(
             for steps in with_steps(text, module, device, products=mode.products).values():
                 for each in sizes:
                     shape = steps.plan(each.H, each.B).shape
-                    if shape and (code := steps.code(shape.sizes)) not in seen:
-                        seen.add(code)
-                        yield code, shape.threads
+                    for keep in (True, False) if shape else ():
+                        assert shape
+                        if (code := steps.code(shape.sizes, keep)) not in seen:
+                            seen.add(code)
+                            yield code, shape.threads
 
 
-def _reference(cell: LoadedCell, given: Problem) -> dict[str, Any]:
+@lru_cache(maxsize=8)
+def reference(cell: LoadedCell, sizes: Sizes) -> dict[str, Any]:
+    """Return all results of `problem` in float64, by name."""
+    given = problem(cell, sizes)
     kernels = cell.compile("reference", "float64")
     run = kernels.forward(given.parameters, given.inputs, given.state)
     gradients = kernels.backward(run, given.ct_y, given.ct_state)
     x = gradients.x if isinstance(gradients.x, dict) else dict.fromkeys(given.inputs, gradients.x)
     groups = (("", run.state), ("d_", x), ("d_", gradients.state), ("d_", gradients.parameters))
     named = {f"{prefix}{n}": array for prefix, arrays in groups for n, array in arrays.items()}
-    return {"y": run.y, **named}
+    return {"y": run.y, INFERRED: run.y, **named}
+
+
+def worst(wanted: dict[str, Any], got: dict[str, Any]) -> tuple[float, str]:
+    """Return the largest of all errors, relative to the largest number of each, and where it is."""
+    return max((_error(wanted[name], got[name]), name) for name in wanted)
 
 
 def _error(wanted: Any, got: Any) -> float:

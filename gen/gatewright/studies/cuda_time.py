@@ -3,15 +3,14 @@
 Each row says who ran what, in milliseconds, forward and forward with backward. Whoever fails says
 why in its row, and the others go on.
 
-Why medians of events on the stream: the processor is far ahead of the GPU, and what counts is when
-work is done, not when it was asked for.
+Why medians of events on the stream, and no waiting between runs: the processor is ahead of the GPU,
+as in training, and what counts is when work is done, not when it was asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any, Protocol
 
@@ -35,6 +34,8 @@ PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
 LAYERS = {"lstm": "LSTM", "gru_reset_after": "GRU", "elman": "RNN"}
 # A loop of so many steps is compiled as one piece: more take minutes.
 COMPILED_STEPS = 16
+EAGER, COMPILED = "eager loop, float32", "torch.compile, float32"
+NO_TIME = "it ran; what an emulator takes says nothing"
 _WARM, _REPEATS = 5, 20
 
 
@@ -53,15 +54,13 @@ class EventClock:
         cuda = torch().cuda
         for _ in range(_WARM):
             run()
-        found = []
-        for _ in range(_REPEATS):
-            begin, end = cuda.Event(enable_timing=True), cuda.Event(enable_timing=True)
+        marks = [[cuda.Event(enable_timing=True) for _ in range(2)] for _ in range(_REPEATS)]
+        for begin, end in marks:
             begin.record()
             run()
             end.record()
-            end.synchronize()
-            found.append(begin.elapsed_time(end))
-        return float(median(found))
+        cuda.synchronize()
+        return float(median(begin.elapsed_time(end) for begin, end in marks))
 
 
 class NoClock:
@@ -75,7 +74,7 @@ class NoClock:
 
 @dataclass(frozen=True)
 class Timing:
-    """One row: who ran which cell; `why` is empty unless it failed, or says what differs."""
+    """One row: who ran which cell; `why` there is no time, empty if there is one."""
 
     cell: str
     sizes: Sizes
@@ -83,6 +82,11 @@ class Timing:
     forward: float | None
     both: float | None
     why: str = ""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.cell}, {self.sizes}, {self.who}: {self.forward} ms, {self.both} ms {self.why}"
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return what a JSON file says of it."""
@@ -101,27 +105,42 @@ def timings(
 ) -> Iterator[Timing]:
     """Yield the times of everybody at every point; `place` is PyTorch's name of the device."""
     for name, sizes in points:
-        cell = load(name)
-        for mode in MODES:
-            make = partial(_ours, cell, sizes, mode, device, graphs)
-            yield _timed(name, sizes, f"gatewright, {mode.name}", clock, make)
-        for precision in PRECISIONS if name in LAYERS else ():
-            make = partial(_layer, name, sizes, precision, place)
-            yield _timed(name, sizes, f"torch.nn.{LAYERS[name]}, {precision}", clock, make)
-        make = partial(_eager, cell, sizes, place, False)
-        yield _timed(name, sizes, "eager loop, float32", clock, make)
-        short = Sizes(min(sizes.T, COMPILED_STEPS), sizes.B, sizes.H, sizes.I)
-        make = partial(_eager, cell, short, place, True)
-        yield _timed(name, short, "torch.compile, float32", clock, make)
+        for who in everybody(name):
+            yield timing(name, sizes, who, device, place, clock, graphs)
 
 
-def _timed(cell: str, sizes: Sizes, who: str, clock: Clock, make: Callable[[], Pair]) -> Timing:
+def everybody(cell: str) -> list[str]:
+    """Return who can run a cell; who takes longest to begin is last."""
+    layers = [f"torch.nn.{LAYERS[cell]}, {each}" for each in PRECISIONS if cell in LAYERS]
+    return [*(f"gatewright, {mode.name}" for mode in MODES), *layers, EAGER, COMPILED]
+
+
+def timing(
+    name: str,
+    sizes: Sizes,
+    who: str,
+    device: Device,
+    place: str,
+    clock: Clock,
+    graphs: Graphs | None,
+) -> Timing:
+    """Return the times of one of `everybody`; who fails says why."""
+    sizes = replace(sizes, T=min(sizes.T, COMPILED_STEPS)) if who == COMPILED else sizes
+    library, _, how = who.partition(", ")
     try:
-        forward, both = make()
-        return Timing(cell, sizes, who, clock.milliseconds(forward), clock.milliseconds(both))
+        cell = load(name)
+        if library == "gatewright":
+            mode = next(mode for mode in MODES if mode.name == how)
+            forward, both = _ours(cell, sizes, mode, device, graphs)
+        elif who in (EAGER, COMPILED):
+            forward, both = _eager(cell, sizes, place, who == COMPILED)
+        else:
+            forward, both = _layer(name, sizes, how, place)
+        times = clock.milliseconds(forward), clock.milliseconds(both)
     except Exception as error:  # a peer that cannot run is a row, not the end
         why = f"{type(error).__name__}: {error}".splitlines()[0]
-        return Timing(cell, sizes, who, None, None, why)
+        return Timing(name, sizes, who, None, None, why)
+    return Timing(name, sizes, who, *times, "" if None not in times else NO_TIME)
 
 
 def _ours(

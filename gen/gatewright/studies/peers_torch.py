@@ -21,12 +21,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gatewright.bridges.blocks import stacked
 from gatewright.bridges.equations import step
 from gatewright.bridges.torch.functions import LIBRARY
+from gatewright.bridges.torch.weights import COUNTERPARTS
 from gatewright.language.catalogue import known
 from gatewright.studies.problem import Arrays, Candidate, Outcome, Problem
 
-GATES = {"lstm": ("_i", "_f", "_g", "_o"), "gru_reset_after": ("_r", "_z", "_n"), "elman": ("",)}
 LAYERS: dict[str, Any] = {
     "lstm": torch.nn.LSTM,
     "gru_reset_after": torch.nn.GRU,
@@ -50,12 +51,14 @@ class _Layer:
         training = task == "training"
         settings = {choice.name: choice.chosen for choice in problem.cell.choices}
         activation = {"nonlinearity": settings["activation"]} if settings else {}
-        self.gates = GATES[name]
+        self.blocks = COUNTERPARTS[name][1]
         self.layer = LAYERS[name](problem.size.H, problem.size.H, **activation)
-        stacked = _stacked(problem.parameters, self.gates)
+        arrays = stacked(self.blocks, problem.parameters)
+        first, second = arrays.bias
+        named = {"weight_ih": arrays.W, "weight_hh": arrays.R, "bias_ih": first, "bias_hh": second}
         with torch.no_grad():
             for key, parameter in self.layer.named_parameters():
-                parameter.copy_(torch.from_numpy(stacked[key.removesuffix("_l0")]))
+                parameter.copy_(torch.from_numpy(named[key.removesuffix("_l0")]))
         self.layer.train(training).requires_grad_(training)
         self.x = _leaf(next(iter(problem.inputs.values())), training)
         self.state = {key: _leaf(array[None], training) for key, array in problem.state.items()}
@@ -70,30 +73,21 @@ class _Layer:
 
     def gradients(self, found: list[Array]) -> Arrays:
         """Return gradients by our names."""
-        given, stacked = found[: len(self.names)], found[len(self.names) :]
+        given, weights = found[: len(self.names)], found[len(self.names) :]
         ours = {
             name: array[0] if name in self.state else array
             for name, array in zip(self.names, given, strict=True)
         }
-        W, U, b, b_h = (np.split(array, len(self.gates)) for array in stacked)
-        for k, gate in enumerate(self.gates):
+        blocks = self.blocks
+        W, U, b, b_h = (np.split(array, len(blocks.gates)) for array in weights)
+        for k, gate in enumerate(blocks.gates):
             ours |= {f"W{gate}": W[k], f"U{gate}": U[k], f"b{gate}": b[k]}
-            if gate == "_n":
-                ours["b_hn"] = b_h[k]
+        if blocks.apart:
+            ours[blocks.own_bias()] = b_h[blocks.gates.index(blocks.apart)]
         return ours
 
 
 Array = np.ndarray[Any, Any]
-
-
-def _stacked(ours: Arrays, gates: tuple[str, ...]) -> Arrays:
-    none = np.zeros_like(ours[f"b{gates[0]}"])
-    return {
-        "weight_ih": np.concatenate([ours[f"W{gate}"] for gate in gates]),
-        "weight_hh": np.concatenate([ours[f"U{gate}"] for gate in gates]),
-        "bias_ih": np.concatenate([ours[f"b{gate}"] for gate in gates]),
-        "bias_hh": np.concatenate([ours["b_hn"] if gate == "_n" else none for gate in gates]),
-    }
 
 
 class _Loop:

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from gatewright.bridges.equations import step
 from gatewright.bridges.torch.functions import LIBRARY
 from gatewright.bridges.torch.layer import RecurrentLayer
+from gatewright.bridges.torch.weights import COUNTERPARTS
 from gatewright.language.catalogue import known
-from gatewright.studies.peers_torch import GATES, LAYERS
+from gatewright.studies.peers_torch import LAYERS
 
 Make = Callable[[RecurrentLayer], nn.Module | None]
 
@@ -49,9 +50,9 @@ def torch_nn(layer: RecurrentLayer) -> nn.Module | None:
         layer.network.input_size, layer.network.hidden_size, **activation
     )
     found.load_state_dict(layer.torch_state_dict())
-    learns = torch.tensor([gate == "_n" for gate in GATES[name]]).repeat_interleave(
-        layer.network.hidden_size
-    )
+    blocks = COUNTERPARTS[name][1]
+    learns = torch.tensor([gate == (blocks.apart or None) for gate in blocks.gates])
+    learns = learns.repeat_interleave(layer.network.hidden_size)
     second: Any = found.get_parameter("bias_hh_l0")
     second.register_hook(lambda gradient: gradient * learns)
     return found

@@ -2,7 +2,9 @@
 
 `given` are inputs [T, B, dim], initial states [B, dim] and parameters, in the cell's order. A
 caller sees the output, the final states, and the states of every step whose cotangents the reverse
-takes; `kept` are the arrays that the reverse reads beside those that are seen.
+takes; `kept` are the arrays that the reverse reads beside those that are seen, columns of one array
+as one. On a GPU what a caller sees stands `apart` from what is kept: to find what stands before an
+output in memory there, the processor would have to wait for the GPU.
 
 Why shapes come from the runtime's own storage rules: tracing then promises what the kernels do.
 """
@@ -47,6 +49,7 @@ class Contract:
     """The arguments and results of a layout's operators."""
 
     layout: Layout
+    apart: bool = False
 
     @cached_property
     def dims(self) -> dict[str, tuple[str, ...]]:
@@ -66,8 +69,23 @@ class Contract:
     @cached_property
     def seen(self) -> dict[str, int]:
         """The arrays that a caller sees a part of, each with the slab at which it begins."""
+        return {} if self.apart else self.slabs
+
+    @cached_property
+    def slabs(self) -> dict[str, int]:
+        """The arrays of the results with a time axis, each with the slab at which it begins."""
         name, slab = self.layout.output
         return {name: slab, **dict.fromkeys(self.every, 1)}
+
+    @cached_property
+    def columns(self) -> dict[str, tuple[str, ...]]:
+        """What each of the arrays that are kept consists of: names of columns, or its own."""
+        shapes = self._named(dict.fromkeys(("T", "B", *self.layout.dims), 1))
+        stacks = [s for s in self.layout.stacks.get(FORWARD, ()) if all(n in shapes for n in s)]
+        stacked = {name for stack in stacks for name in stack}
+        found = [*((name,) for name in shapes if name not in stacked), *stacks]
+        read = [s for s in found if not self.apart or any(n in self.layout.reverse for n in s)]
+        return {", ".join(names): names for names in read}
 
     @cached_property
     def final(self) -> int:
@@ -82,8 +100,7 @@ class Contract:
     @cached_property
     def kept(self) -> tuple[str, ...]:
         """The names of what a run keeps beside what a caller sees."""
-        shapes = self._lasting(dict.fromkeys(("T", "B", *self.layout.dims), 1))
-        return tuple(name for name in shapes if name not in self.seen)
+        return tuple(name for name in self.columns if name not in self.seen)
 
     @cached_property
     def cotangents(self) -> dict[str, tuple[int, int]]:
@@ -117,10 +134,10 @@ class Contract:
         cotangents, given, seen, kept = self.split(shapes)
         sizes = checked_sizes(self.layout, given)
         lasting = self._lasting(sizes)
-        every = {name: (sizes["T"], *lasting[name][1:]) for name in self.seen}
-        y, *states = every.values()
+        y, *states = every = self._every(sizes)
         final = [(sizes["B"], *(sizes[d] for d in dims)) for dims in self.layout.states.values()]
-        wanted = [y, *final, *states, y, *states, *(lasting[name] for name in self.kept)]
+        wanted = [y, *final, *states, *every[: len(self.seen)]]
+        wanted += [lasting[name] for name in self.kept]
         wholes = [None] * self.results + [lasting[name] for name in self.seen]
         wholes += [None] * len(self.kept)
         all_found = enumerate(zip((*cotangents, *seen, *kept), wanted, wholes, strict=True))
@@ -149,24 +166,26 @@ class Contract:
         given, seen = tuple(tensors[first:last]), tuple(tensors[last:end])
         return Reversed(tuple(tensors[:first]), given, seen, tuple(tensors[end:]))
 
+    def saved(self, results: Tensors) -> Tensors:
+        """Return what the reverse reads of the results of a run that kept it: `seen`, `kept`."""
+        seen = () if self.apart else (results[0], *results[self.final : self.results])
+        return (*seen, *results[self.results :])
+
     def traced(self, given: Sequence[Tensor], keep: bool) -> Tensors:
         """Return empty tensors with the shapes, strides and offsets of the forward's results."""
         sizes, new = self.symbols(given), given[0].new_empty
         final = [
             new((sizes["B"], *(sizes[d] for d in dims))) for dims in self.layout.states.values()
         ]
-        if not keep:
-            every = [self.layout.states[name] for name in self.every]
-            shapes = [
-                (sizes["T"], sizes["B"], *(sizes[dim] for dim in dims))
-                for dims in (self.layout.output_dims, *every)
-            ]
-            y, *states = map(new, shapes)
-            return (y, *final, *states)
+        if keep == self.apart:
+            y, *states = map(new, self._every(sizes))
+        else:
+            whole = self._named(sizes)
+            parts = (new(whole[n]).narrow(0, slab, sizes["T"]) for n, slab in self.slabs.items())
+            y, *states = parts
         lasting = self._lasting(sizes)
-        parts = (new(lasting[name]).narrow(0, slab, sizes["T"]) for name, slab in self.seen.items())
-        y, *states = parts
-        return (y, *final, *states, *(new(lasting[each]) for each in self.kept))
+        kept = (new(lasting[each]) for each in self.kept) if keep else ()
+        return (y, *final, *states, *kept)
 
     def traced_reverse(self, inputs: bool, states: bool, tensors: Sequence[Any]) -> Tensors:
         """Return empty tensors with the shapes of the reverse's results."""
@@ -179,5 +198,19 @@ class Contract:
         flags = zip((inputs, states, True), counts, strict=True)
         return tuple(flag for flag, count in flags for _ in range(count))
 
-    def _lasting(self, sizes: Sizes) -> dict[str, tuple[int, ...]]:
+    def _every(self, sizes: Sizes) -> list[tuple[Any, ...]]:
+        """Return the shapes of the results with a time axis."""
+        dims = [self.layout.output_dims, *(self.layout.states[name] for name in self.every)]
+        return [(sizes["T"], sizes["B"], *(sizes[dim] for dim in each)) for each in dims]
+
+    def _lasting(self, sizes: Sizes) -> dict[str, tuple[Any, ...]]:
+        """Return the shapes of what a run keeps, by the names of `columns`."""
+        shapes = self._named(sizes)
+        found = {}
+        for key, names in self.columns.items():
+            first, *others = (shapes[name] for name in names)
+            found[key] = (*first[:-1], sum((each[-1] for each in others), first[-1]))
+        return found
+
+    def _named(self, sizes: Sizes) -> dict[str, tuple[Any, ...]]:
         return storage(self.layout, FORWARD, sizes, True, 1).lasting

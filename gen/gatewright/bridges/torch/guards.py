@@ -50,12 +50,6 @@ def on_kernel_device(tensor: Tensor) -> bool:
     return tensor.device.type in KERNEL_DEVICES
 
 
-def refuse_batched(tensors: Sequence[Tensor]) -> None:
-    """Raise NotImplementedError inside `torch.vmap`, for kernels without a rule for it."""
-    if any(map(torch._C._functorch.is_batchedtensor, tensors)):
-        raise NotImplementedError(f"the kernels on a GPU have no rule for torch.vmap: {OTHERWISE}")
-
-
 def refuse_memory() -> None:
     """Raise NotImplementedError inside a transform, whose tensors nobody may keep."""
     if not torch.compiler.is_compiling() and _functorch.peek_interpreter_stack() is not None:

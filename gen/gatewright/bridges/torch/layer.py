@@ -133,7 +133,8 @@ class RecurrentLayer(nn.Module):
         """Draw parameters evenly from plus or minus 1 / sqrt(hidden_size); states begin at zero."""
         bound = 1.0 / math.sqrt(self.hidden_size)
         for group in self.network.groups:
-            for parameter in self._held(group).values():
+            # Where a parametrization computes a weight, what it is computed from.
+            for parameter in self._held(group).parameters():
                 nn.init.uniform_(parameter, -bound, bound)
             if self.network.learn_initial_state:
                 for parameter in self._held(f"initial_{group}").values():
@@ -245,10 +246,7 @@ class RecurrentLayer(nn.Module):
 
     def _given(self, group: str) -> list[Tensor]:
         """Return the parameters of a layer and direction; those that are not learned are zero."""
-        held: nn.ParameterDict = self._held(group)
-        # A dict of parameters is never called, but pruning and the older norms set weights here.
-        for hook in held._forward_pre_hooks.values():
-            hook(held, ())
+        held: nn.ParameterDict = self._computed(group)
         found: list[Tensor] = []
         for name, shape in self.network.parameters(group).items():
             # The module itself takes longer, but finds what a parametrization has put in its place.
@@ -300,6 +298,14 @@ class RecurrentLayer(nn.Module):
         first: Tensor = next(iter(held._parameters.values() or held.values()))
         return first
 
+    def _computed(self, group: str) -> nn.ParameterDict:
+        """Return the parameters of a layer and direction as they are for the next call."""
+        held = self._held(group)
+        # A dict of parameters is never called, but pruning and the older norms set weights here.
+        for hook in held._forward_pre_hooks.values():
+            hook(held, ())
+        return held
+
     def _held(self, name: str) -> nn.ParameterDict:
         # A module's own `__getattr__` asks everywhere else first.
         found: Any = self._modules[name]
@@ -312,7 +318,7 @@ class RecurrentLayer(nn.Module):
     def named_cell_parameters(self) -> Iterator[tuple[str, Mapping[str, Tensor]]]:
         """Yield the name and the parameters of every layer and direction: `l0`, `l0_reverse`."""
         for group in self.network.groups:
-            yield group, dict(self._held(group).items())
+            yield group, dict(self._computed(group).items())
 
     @property
     def all_weights(self) -> list[list[Tensor]]:
@@ -330,6 +336,7 @@ class RecurrentLayer(nn.Module):
     def torch_state_dict(self) -> dict[str, Tensor]:
         """Return the parameters as `nn.RNN`, `nn.LSTM` or `nn.GRU` would have them.
 
-        Where PyTorch has two biases and the cell one, the second is zero.
+        Where PyTorch has two biases and the cell one, the second is zero. Zoneout and learned
+        initial states have no counterpart there: PyTorch's layer is without them.
         """
         return weights.save(self)

@@ -1,15 +1,7 @@
 """Kernels -> operators of PyTorch: a whole sequence is one call, and so is its reverse.
 
-Every generated file gets three operators in the namespace `gatewright`, named by cell and digest:
-
-    <cell>_<digest>           (threads, *given) -> results
-    <cell>_<digest>_kept      (threads, *given) -> (*results, *kept)
-    <cell>_<digest>_backward  (threads, inputs, states, *cotangents, *given, *seen, *kept)
-                              -> gradients of `given`
-
-Results are the output, the final states, and the states of every step where the reverse takes their
-cotangents; `seen` are those of the results that have a time axis. Where `inputs` or `states` is
-false, nobody wants the gradients of inputs or initial states: they are empty.
+Every generated file gets the three operators of `sequence_operators` in the namespace `gatewright`,
+named by cell and digest; their option is the number of threads.
 
 Tensors are views of the kernels' arrays and the other way round: nothing contiguous is copied.
 
@@ -29,17 +21,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gatewright.bridges.torch.batching import map_rows, map_slices
 from gatewright.bridges.torch.contract import Contract, Sizes, Tensors
 from gatewright.bridges.torch.eager import EagerSequence
-from gatewright.bridges.torch.registration import (
-    Derivative,
-    Direct,
-    Operator,
-    Rules,
-    alone,
+from gatewright.bridges.torch.registration import Direct, alone
+from gatewright.bridges.torch.sequence_operators import (
+    Computed,
+    remember,
+    sequence_operators,
+    wanted,
 )
-from gatewright.bridges.torch.second_order import second_order
 from gatewright.loaded import LoadedCell
 from gatewright.runtime.kernels import Gradients, Kernels
 from gatewright.runtime.storage import BACKWARD
@@ -74,35 +64,11 @@ class Operators:
         return self._compiled[key]
 
     def _define(self) -> None:
-        contract = self.contract
-        given = [f"Tensor a{k}" for k in range(len(contract.dims))]
-        cotangents = [f"Tensor? ct{k}" for k in range(contract.results)]
-        seen = [f"Tensor s{k}" for k in range(len(contract.seen))]
-        kept = [f"Tensor k{k}" for k in range(len(contract.kept))]
-
-        both = contract.results + len(kept)
-        forward = Rules(
-            self._keep,
-            lambda threads, *given: contract.traced(given, keep=True),
-            map_rows(contract, lambda *given: self.kept(*given)),
-        )
-        self.kept = Operator(f"{self.name}_kept", _schema(given, both), forward)
-        sequence = Rules(
-            self._infer,
-            lambda threads, *given: contract.traced(given, keep=False),
-            map_rows(contract, lambda *given: self.sequence(*given)),
-            Derivative(self._save, self._gradient, self.kept),
-            Direct(self._run_directly, self._reverse_directly),
-        )
-        self.sequence = Operator(self.name, _schema(given, contract.results), sequence)
-        backward = Rules(
-            self._backward,
-            lambda threads, inputs, states, *all: contract.traced_reverse(inputs, states, all),
-            map_slices(lambda *all: self.backward(*all)),
-            second_order(contract, EagerSequence(self._loaded)),
-        )
-        takes = ["bool inputs", "bool states", *cotangents, *given, *seen, *kept]
-        self.backward = Operator(f"{self.name}_backward", _schema(takes, len(given)), backward)
+        direct = Direct(self._run_directly, self._reverse_directly)
+        computed = Computed(self._infer, self._keep, self._backward, "threads", direct=direct)
+        eager = EagerSequence(self._loaded)
+        made = sequence_operators(self.name, self.contract, computed, eager)
+        self.sequence, self.kept, self.backward = made.sequence, made.kept, made.backward
 
     def _run(self, threads: int, given: Tensors, keep: bool) -> tuple[dict[str, Any], _Known]:
         """Run what is given forward; return what lasts, by name, and what it was run with."""
@@ -201,40 +167,14 @@ class Operators:
     def _run_directly(self, ctx: Any, threads: int, *given: Tensor) -> Tensors:
         values, ctx.known = self._run(threads, given, True)
         results, wholes, kept = self._kept(values, ctx.known.sizes["T"])
-        self._remember(ctx, threads, given, (*wholes, *kept))
+        remember(self.contract, ctx, threads, given, (*wholes, *kept))
         return results
 
     def _reverse_directly(self, ctx: Any, *cts: Tensor | None) -> tuple[Tensor | None, ...]:
         tensors = (*cts, *ctx.saved_tensors)
         if torch.is_grad_enabled() or not alone(tensors):
-            return self._wanted(ctx, self.backward(*ctx.asked, *tensors))
-        return self._wanted(ctx, self._reverse(ctx.asked, tensors, ctx.known))
-
-    def _save(self, ctx: Any, inputs: tuple[Any, ...], output: Tensors) -> None:
-        contract = self.contract
-        kept, states = output[contract.results :], output[contract.final : contract.results]
-        self._remember(ctx, inputs[0], inputs[1:], (output[0], *states, *kept))
-
-    def _gradient(self, ctx: Any, *cts: Tensor | None) -> tuple[Tensor | None, ...]:
-        wanted = cts[: self.contract.results]
-        return self._wanted(ctx, self.backward(*ctx.asked, *wanted, *ctx.saved_tensors))
-
-    def _remember(self, ctx: Any, threads: int, given: Tensors, kept: Tensors) -> None:
-        """Keep what the reverse is given beside cotangents."""
-        first = len(self.contract.layout.inputs)
-        last = first + len(self.contract.states)
-        inputs, states = (
-            any(each.requires_grad for each in group)
-            for group in (given[:first], given[first:last])
-        )
-        ctx.asked = threads, inputs, states
-        ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*given, *kept)
-
-    def _wanted(self, ctx: Any, found: Tensors) -> tuple[Tensor | None, ...]:
-        """Return a gradient or None for the number of threads and for all that was given."""
-        flags = self.contract.wanted(*ctx.asked[1:])
-        return (None, *(each if flag else None for each, flag in zip(found, flags, strict=True)))
+            return wanted(self.contract, ctx, self.backward(*ctx.asked, *tensors))
+        return wanted(self.contract, ctx, self._reverse(ctx.asked, tensors, ctx.known))
 
 
 class _Known(NamedTuple):
@@ -250,10 +190,6 @@ class _Known(NamedTuple):
         parameters = given[len(given) - len(self.tensors) :]
         alike = kernels is self.kernels and sizes == self.sizes
         return self.arrays if alike and all(map(is_, parameters, self.tensors)) else None
-
-
-def _schema(takes: list[str], results: int) -> str:
-    return f"({', '.join(['int threads', *takes])}) -> ({', '.join(['Tensor'] * results)})"
 
 
 def _precision(given: Tensors) -> str:

@@ -1,9 +1,9 @@
 """A rule for each of PyTorch's ways to run an operator -> an operator of that name.
 
-PyTorch's dispatcher chooses: on the CPU an operator computes, under autograd it saves what its
-gradient reads, while traced it says what it would return, under `vmap` it is batched. Where nobody
-traces or transforms, the choice is autograd and then the CPU, and a call goes there by itself, by a
-rule of its own if there is one (`Direct`).
+PyTorch's dispatcher chooses: on the CPU or a GPU an operator computes, under autograd it saves what
+its gradient reads, while traced it says what it would return, under `vmap` it is batched. Where
+nobody traces or transforms, the choice is autograd and then the device, and a call goes there by
+itself, by a rule of its own if there is one (`Direct`).
 
 Why not `torch.library.custom_op`, which registers the same: for every call it looks at all
 arguments of the schema several times, which takes longer than a small sequence.
@@ -24,7 +24,6 @@ Tensors = tuple[Tensor, ...]
 NAMESPACE = "gatewright"
 # PyTorch has these without types.
 _core: Any = torch._C
-_CPU = _core.DispatchKey.CPU
 _Library: Any = torch.library.Library
 _library = _Library(NAMESPACE, "FRAGMENT")
 _is_batched: Any = _core._functorch.is_legacy_batchedtensor
@@ -59,13 +58,17 @@ class Direct:
 
 @dataclass(frozen=True)
 class Rules:
-    """What an operator does: `compute` on the CPU, `trace` without numbers, `batch` under vmap."""
+    """What an operator does: `compute` in some places, `trace` without numbers, `batch` in vmap.
+
+    `places` are PyTorch's names of the devices, `CPU` or `CUDA`.
+    """
 
     compute: Callable[..., Tensors]
     trace: Callable[..., Tensors]
     batch: Callable[..., Any]
     derivative: Derivative | None = None
     direct: Direct | None = None
+    places: tuple[str, ...] = ("CPU",)
 
 
 class Operator:
@@ -75,7 +78,10 @@ class Operator:
         _library.define(f"{name}{schema}", tags=(torch.Tag.pt2_compliant_tag,))
         self.overload: Any = getattr(getattr(torch.ops, NAMESPACE), name).default
         self.compute: Callable[..., Tensors] = _untraced(rules.compute)
-        _library.impl(name, self.compute, "CPU")
+        for place in rules.places:
+            _library.impl(name, self.compute, place)
+        self._keys = [getattr(_core.DispatchKey, place) for place in rules.places]
+        self._gpu = "CUDA" in rules.places
         qualified = f"{NAMESPACE}::{name}"
         torch.library.register_fake(qualified, rules.trace, lib=_library)
         torch.library.register_vmap(qualified, rules.batch, lib=_library)
@@ -89,27 +95,30 @@ class Operator:
 
     def __call__(self, *arguments: Any) -> Tensors:
         """Run the operator."""
-        if alone(arguments):
+        if alone(arguments, self._gpu):
             return self._direct(*arguments)
         found: Tensors = self.overload(*arguments)
         return found
 
     def below(self, keys: Any, arguments: Sequence[Any]) -> Tensors:
-        """Run the operator where autograd has had its turn; without `keys`, on the CPU."""
+        """Run the operator where autograd has had its turn; without `keys`, where it computes."""
         if keys is None:
             return self.compute(*arguments)
         rest = keys & _core._after_autograd_keyset
         with _core._AutoDispatchBelowAutograd():
-            # Where the CPU comes next, asking the dispatcher again would lead there.
-            if rest.highestPriorityTypeId() == _CPU:
+            # Where the device comes next, asking the dispatcher again would lead there.
+            if rest.highestPriorityTypeId() in self._keys:
                 return self.compute(*arguments)
             found: Tensors = self.overload.redispatch(rest, *arguments)
             return found
 
 
-def alone(arguments: Sequence[Any]) -> bool:
-    """Tell whether nobody traces or transforms what is run, and all tensors have numbers here."""
-    return _unwatched() and _ordinary(arguments)
+def alone(arguments: Sequence[Any], gpu: bool = False) -> bool:
+    """Tell whether nobody traces or transforms what is run, and all tensors have numbers here.
+
+    With `gpu`, those on a GPU have them too.
+    """
+    return _unwatched() and _ordinary(arguments, gpu)
 
 
 def _unwatched() -> bool:
@@ -124,14 +133,16 @@ def _unwatched() -> bool:
     )
 
 
-def _ordinary(arguments: Sequence[Any]) -> bool:
-    """Tell whether all tensors have numbers on the CPU; a subclass may stand for anything."""
+def _ordinary(arguments: Sequence[Any], gpu: bool) -> bool:
+    """Tell whether all tensors have numbers in such a place; a subclass may stand for anything."""
     for argument in arguments:
         kind = type(argument)
         if kind is Tensor or kind is nn.Parameter:
             # What `torch.autograd.grad(is_grads_batched=True)` stacks is of no transform's stack,
             # and what a transform has left behind is of one that has ended.
-            if not argument.is_cpu or _is_batched(argument) or _is_wrapped(argument):
+            if not argument.is_cpu and not (gpu and argument.is_cuda):
+                return False
+            if _is_batched(argument) or _is_wrapped(argument):
                 return False
         elif kind is not int and kind is not bool and argument is not None:
             return False

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parametrize
 
+from gatewright.bridges.blocks import Blocks
 from gatewright.bridges.torch.guards import checked
 from gatewright.language.catalogue import known
 from gatewright.language.catalogue import load as load_cell
@@ -28,14 +29,12 @@ from gatewright.runtime.validate import ArgumentError
 if TYPE_CHECKING:
     from gatewright.bridges.torch.layer import RecurrentLayer
 
-# For each cell: PyTorch's class, and what the names of its gates' parameters end in, in order.
+# For each cell: PyTorch's class, and how it stacks the gates.
 COUNTERPARTS = {
-    "lstm": ("nn.LSTM", ("_i", "_f", "_g", "_o")),
-    "gru_reset_after": ("nn.GRU", ("_r", "_z", "_n")),
-    "elman": ("nn.RNN", ("",)),
+    "lstm": ("nn.LSTM", Blocks("lstm", ("_i", "_f", "_g", "_o"))),
+    "gru_reset_after": ("nn.GRU", Blocks("gru_reset_after", ("_r", "_z", "_n"), apart="_n")),
+    "elman": ("nn.RNN", Blocks("elman", ("",))),
 }
-# A bias that PyTorch multiplies with the reset gate, as its `bias_hh` does, by gate.
-HIDDEN_BIASES = {"_n": "b_hn"}
 PROJECTION = "W_hr"
 # A parameter's name in PyTorch.
 THEIRS = re.compile(r"(weight|bias)_(ih|hh|hr)_l\d+(_reverse)?")
@@ -97,7 +96,7 @@ def _place(layer: RecurrentLayer, name: str) -> tuple[Any, str]:
 
 def _translated(layer: RecurrentLayer, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return PyTorch's parameters by our names, as new tensors. Raises ArgumentError."""
-    gates = _gates(layer)
+    blocks = _blocks(layer)
     expected = save(layer)
     missing = sorted(expected.keys() - state_dict.keys())
     extra = sorted(state_dict.keys() - expected.keys())
@@ -111,7 +110,7 @@ def _translated(layer: RecurrentLayer, state_dict: Mapping[str, Tensor]) -> dict
     found: dict[str, Tensor] = {}
     for group in layer.network.groups:
         stacked = {key: state_dict[f"{key}_{group}"].detach() for key in _keys(layer.bias)}
-        ours = _split(stacked, gates)
+        ours = _split(stacked, blocks)
         if PROJECTION in layer.network.learned(group):
             ours[PROJECTION] = state_dict[f"weight_hr_{group}"].detach()
         # Copies: part of a stacked tensor would keep, and store, all of it.
@@ -121,17 +120,17 @@ def _translated(layer: RecurrentLayer, state_dict: Mapping[str, Tensor]) -> dict
 
 def save(layer: RecurrentLayer) -> dict[str, Tensor]:
     """Return a layer's parameters by PyTorch's names, as new tensors."""
-    gates, found = _gates(layer), {}
+    blocks, found = _blocks(layer), {}
     for group, parameters in layer.named_cell_parameters():
         detached = {name: tensor.detach() for name, tensor in parameters.items()}
-        for key, tensor in _stacked(detached, gates, layer.bias).items():
+        for key, tensor in _stacked(detached, blocks, layer.bias).items():
             found[f"{key}_{group}"] = tensor
         if PROJECTION in detached:
             found[f"weight_hr_{group}"] = detached[PROJECTION].clone()
     return found
 
 
-def _gates(layer: RecurrentLayer) -> tuple[str, ...]:
+def _blocks(layer: RecurrentLayer) -> Blocks:
     base, network = layer.network.base, layer.network
     name = "lstm" if base == projected(load_cell("lstm")) else known(base)
     if name not in COUNTERPARTS:
@@ -146,33 +145,31 @@ def _keys(bias: bool) -> tuple[str, ...]:
     return ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[: 4 if bias else 2]
 
 
-def _split(stacked: Mapping[str, Tensor], gates: tuple[str, ...]) -> dict[str, Tensor]:
-    parts = {key: tensor.chunk(len(gates)) for key, tensor in stacked.items()}
+def _split(stacked: Mapping[str, Tensor], blocks: Blocks) -> dict[str, Tensor]:
+    parts = {key: tensor.chunk(len(blocks.gates)) for key, tensor in stacked.items()}
     found: dict[str, Tensor] = {}
-    for k, gate in enumerate(gates):
+    for k, gate in enumerate(blocks.gates):
         found |= {f"W{gate}": parts["weight_ih"][k], f"U{gate}": parts["weight_hh"][k]}
         if "bias_ih" not in parts:
             continue
         first, second = parts["bias_ih"][k], parts["bias_hh"][k]
-        if gate in HIDDEN_BIASES:
-            found |= {f"b{gate}": first, HIDDEN_BIASES[gate]: second}
+        if gate and gate == blocks.apart:
+            found |= {f"b{gate}": first, blocks.own_bias(): second}
         else:
             found[f"b{gate}"] = first + second
     return found
 
 
-def _stacked(ours: Mapping[str, Tensor], gates: tuple[str, ...], bias: bool) -> dict[str, Tensor]:
+def _stacked(ours: Mapping[str, Tensor], blocks: Blocks, bias: bool) -> dict[str, Tensor]:
+    gates = blocks.gates
     found = {
         "weight_ih": torch.cat([ours[f"W{gate}"] for gate in gates]),
         "weight_hh": torch.cat([ours[f"U{gate}"] for gate in gates]),
     }
     if bias:
-        second = [
-            ours[HIDDEN_BIASES[gate]]
-            if gate in HIDDEN_BIASES
-            else torch.zeros_like(ours[f"b{gate}"])
-            for gate in gates
-        ]
+        second = [torch.zeros_like(ours[f"b{gate}"]) for gate in gates]
+        if blocks.apart:
+            second[gates.index(blocks.apart)] = ours[blocks.own_bias()]
         found["bias_ih"] = torch.cat([ours[f"b{gate}"] for gate in gates])
         found["bias_hh"] = torch.cat(second)
     return found

@@ -1,7 +1,7 @@
-"""Code, architecture -> MachineCode: compile one kernel, with no device and no driver.
+"""Code, architecture -> Assembled: compile one kernel, with no device and no driver.
 
     Numba      text of the kernel  -> PTX, for the oldest architecture that we support
-    sass.py    PTX                 -> cubin for any of them, and counts of what is in it
+    sass.py    PTX                 -> cubin for any of them, and what the assembler says of it
 
 Why one PTX for all: kernels use nothing that came later, and Numba takes longer than the assembler.
 Why a kernel at a time: each is loaded on its own, and what is wrong with one is said of that one.
@@ -17,7 +17,7 @@ from gatewright.runtime.cuda.devices import Code
 from gatewright.runtime.cuda.kernel import Passed
 from gatewright.runtime.cuda.numba_cuda import numba_cuda, why_no_compiler
 from gatewright.runtime.cuda.realms import compilable
-from gatewright.runtime.cuda.sass import MachineCode, machine_code, why_no_machine_code
+from gatewright.runtime.cuda.sass import Assembled, assembled, why_no_machine_code
 
 OLDEST = (8, 0)
 _ENTRY = re.compile(r"\.entry\s+([\w$]+)")
@@ -28,7 +28,7 @@ def why_not_compiled() -> str:
     return why_no_compiler() or why_no_machine_code()
 
 
-def compiled(code: Code, arch: str, threads: int | None = None) -> tuple[MachineCode, str]:
+def compiled(code: Code, arch: str, threads: int | None = None) -> tuple[Assembled, str]:
     """Return the machine code of a kernel for an architecture such as `sm_90`, and its entry.
 
     `threads` is the most that a block of it may have. Raises CudaUnavailableError where the tools
@@ -37,7 +37,7 @@ def compiled(code: Code, arch: str, threads: int | None = None) -> tuple[Machine
     ptx = ptx_of(code, threads)
     entry = _ENTRY.search(ptx)
     assert entry, "PTX without an entry"
-    return machine_code(ptx, arch), entry[1]
+    return assembled(ptx, arch), entry[1]
 
 
 @lru_cache(maxsize=256)

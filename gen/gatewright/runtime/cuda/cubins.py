@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from functools import cache, lru_cache
+from itertools import repeat
 from pathlib import Path
 
 from gatewright.runtime.cuda.availability import CudaUnavailableError
@@ -54,19 +57,22 @@ def machine_code_of(code: Code, arch: str, threads: int | None = None) -> tuple[
 
 
 def pack(
-    wanted: Iterable[tuple[Code, int | None]], architectures: Iterable[str], folder: Path
+    wanted: Iterable[tuple[Code, int | None]],
+    architectures: Iterable[str],
+    folder: Path,
+    jobs: int = 1,
 ) -> int:
     """Compile kernels into a folder that a machine without a compiler can use; return how many.
 
-    `wanted` are kernels with the most threads of a block. Raises CudaUnavailableError where the
-    tools are missing.
+    `wanted` are kernels with the most threads of a block; `jobs` processes compile them. Raises
+    CudaUnavailableError where the tools are missing.
     """
     folder.mkdir(parents=True, exist_ok=True)
     entries = []
     kernels = list(wanted)
     for arch in architectures:
-        for code, threads in kernels:
-            cubin, entry = machine_code_of(code, arch, threads)
+        made = _made(kernels, arch, jobs)
+        for (code, threads), (cubin, entry) in zip(kernels, made, strict=True):
             key = digest(code, threads)
             name = f"{code.kernel.name}_{code.dtype}_{arch}_{key[:16]}.cubin"
             (folder / name).write_bytes(cubin)
@@ -75,6 +81,19 @@ def pack(
     (folder / MANIFEST).write_text(json.dumps(content, indent=1) + "\n")
     carried.cache_clear()
     return len(entries)
+
+
+def _made(
+    kernels: Sequence[tuple[Code, int | None]], arch: str, jobs: int
+) -> Iterator[tuple[bytes, str]]:
+    """Yield the machine code of kernels, and the names of their entries."""
+    if jobs == 1:
+        yield from (machine_code_of(code, arch, threads) for code, threads in kernels)
+        return
+    # A copy of a process in which threads run may stop for ever.
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as processes:
+        codes, threads = zip(*kernels, strict=True)
+        yield from processes.map(machine_code_of, codes, repeat(arch), threads)
 
 
 @lru_cache(maxsize=8)

@@ -153,7 +153,8 @@ class Shared:
 
     def __init__(self, memory: SharedMemory, dtype: Any) -> None:
         self.memory = memory
-        self.size = np.dtype(dtype).itemsize
+        self.dtype = np.dtype(dtype)
+        self.size = self.dtype.itemsize
         whole = len(memory.bytes) // self.size * self.size
         self.values = memory.bytes[:whole].view(dtype)
 

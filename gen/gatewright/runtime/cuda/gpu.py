@@ -8,6 +8,7 @@ Why PyTorch owns memory and streams: products are its own, so kernels must follo
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -34,6 +35,7 @@ class Gpu:
         self.index = index
         self.driver = found
         self.properties = found.properties(index)
+        self._threads = threading.local()
 
     @property
     def limits(self) -> Limits:
@@ -65,6 +67,7 @@ class Gpu:
         torch().cuda.init()
         with torch().cuda.device(self.index):
             torch().empty(1, device=self.name)
+            self._bind()
             function = self.driver.function(cubin, entry, shared)
 
         def launch(shape: Launch, arguments: Sequence[Any]) -> None:
@@ -72,12 +75,18 @@ class Gpu:
                 _value(value, passed, code.dtype)
                 for value, passed in zip(arguments, code.passed, strict=True)
             ]
+            self._bind()
             stream = torch().cuda.current_stream(self.index).cuda_stream
             self.driver.launch(
                 function, shape.grid, shape.block, shape.shared, stream, values, shape.together
             )
 
         return launch
+
+    def _bind(self) -> None:
+        if not getattr(self._threads, "bound", False):
+            self.driver.bind(self.index)
+            self._threads.bound = True
 
     @property
     def name(self) -> str:

@@ -37,7 +37,9 @@ class TorchGraphs:
     def recorded(self, launches: Callable[[], None]) -> Callable[[], None]:
         """Record what a function launches on the current stream, without running it."""
         graph = torch().cuda.CUDAGraph()
-        with torch().cuda.graph(graph):
+        # By default, whatever another thread asks of the GPU in the meantime, to load data for
+        # example, would break the recording.
+        with torch().cuda.graph(graph, capture_error_mode="thread_local"):
             launches()
         replay: Callable[[], None] = graph.replay
         return replay

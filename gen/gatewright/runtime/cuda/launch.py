@@ -17,6 +17,7 @@ import numpy as np
 
 from gatewright.runtime.cuda.devices import Code, Device, Launch
 from gatewright.runtime.cuda.emulator import Size
+from gatewright.runtime.cuda.inference import with_stepped
 from gatewright.runtime.cuda.kernel import Kernel, Kind, Passed
 from gatewright.runtime.cuda.matrices import matrices_of
 from gatewright.runtime.layout import Layout
@@ -28,7 +29,7 @@ _ROWS_PER_LANE, _MOST_LANE_BLOCKS = 16, 32
 
 def bound(text: str, dtype: str, device: Device) -> Module:
     """Return a generated CUDA file as a module whose kernels run on a device."""
-    module = load_module(text, "cuda", dtype)
+    module = with_stepped(load_module(text, "cuda", dtype))
     names = vars(module.namespace)
     for name, kernel in list(names.items()):
         if isinstance(kernel, Kernel) and kernel.kind is not Kind.WHOLE:

@@ -84,6 +84,19 @@ class Driver:
         cooperative = bool(found["cooperative"])
         return Properties(arch, found["multiprocessors"], found["shared"], cooperative)
 
+    def bind(self, index: int) -> None:
+        """Make the context of a device, which the CUDA runtime shares, that of this thread.
+
+        The runtime does so only at its own first call in a thread that needs one: in a thread where
+        PyTorch runs gradients, that may be after our first.
+        """
+        device, context = ctypes.c_int(), ctypes.c_void_p()
+        self.call("cuCtxGetCurrent", ctypes.byref(context))
+        if not context.value:
+            self.call("cuDeviceGet", ctypes.byref(device), index)
+            self.call("cuDevicePrimaryCtxRetain", ctypes.byref(context), device)
+            self.call("cuCtxSetCurrent", context)
+
     def function(self, cubin: bytes, entry: str, shared: int) -> ctypes.c_void_p:
         """Load machine code; return its kernel, allowed to use so many bytes of shared memory."""
         module, function = ctypes.c_void_p(), ctypes.c_void_p()

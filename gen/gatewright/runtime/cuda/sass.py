@@ -1,10 +1,11 @@
 """PTX -> cubin -> Machine code: assemble a kernel and count what it became, without a device.
 
     assembled    PTX    -> cubin and the linker's log   (nvJitLink, or ptxas where that is missing)
-    disassembled cubin  -> instruction names            (nvdisasm, of its wheel or on the PATH)
+    disassembled cubins -> instruction names of each    (nvdisasm, of its wheel or on the PATH)
 
 Why both are read: the log knows registers, stack and spills, but says nothing about local memory
-that an index forces, float64 arithmetic or calls; the instructions show those.
+that an index forces, float64 arithmetic or calls; the instructions show those. Why many at once:
+nvdisasm takes longer to start than to read.
 """
 
 from __future__ import annotations
@@ -12,14 +13,20 @@ from __future__ import annotations
 import importlib.util
 import re
 import shutil
+import struct
 import subprocess
 import tempfile
+from bisect import bisect
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 
-_INSTRUCTION = re.compile(r"^\s*/\*[0-9a-f]+\*/\s+(?:@!?U?P\w+\s+)?([A-Z][A-Z0-9_.]*)", re.M)
+_INSTRUCTION = re.compile(r"^\s*/\*([0-9a-f]+)\*/\s+(?:@!?U?P\w+\s+)?([A-Z][A-Z0-9_.]*)", re.M)
+# The flag SHF_EXECINSTR of a section.
+_EXECUTABLE = 4
 _FLOAT64 = ("DADD", "DFMA", "DMMA", "DMNMX", "DMUL", "DSET", "DSETP")
 _LOG = {
     "registers": r"[Uu]sed (\d+) registers",
@@ -34,10 +41,17 @@ class AssemblyError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class MachineCode:
-    """What a kernel became: bytes of stack, spills and shared memory, counts of instructions."""
+class Assembled:
+    """A cubin, and what the assembler said of it."""
 
     cubin: bytes = field(repr=False)
+    log: str
+
+
+@dataclass(frozen=True)
+class MachineCode:
+    """What a kernel became: bytes of stack and spills, counts of instructions."""
+
     registers: int
     stack: int
     spill_stores: int
@@ -58,18 +72,20 @@ def why_no_machine_code() -> str:
     return ""
 
 
-def machine_code(ptx: str, arch: str) -> MachineCode:
-    """Return what the one kernel of a PTX text becomes on an architecture such as `sm_90`.
+def machine_codes(made: Sequence[Assembled], arch: str) -> list[MachineCode]:
+    """Return what kernels became on the architecture, such as `sm_90`, they were assembled for.
 
-    Raises AssemblyError if the assembler refuses it.
+    Raises AssemblyError if they cannot be read.
     """
-    cubin, log = assembled(ptx, arch)
+    listings = disassembled([each.cubin for each in made], arch)
+    return [_counted(each.log, names) for each, names in zip(made, listings, strict=True)]
+
+
+def _counted(log: str, names: Counter[str]) -> MachineCode:
     found = {name: _largest(pattern, log) for name, pattern in _LOG.items()}
     if not found["registers"]:
         raise AssemblyError(f"the assembler's log names no registers:\n{log}")
-    names = disassembled(cubin)
     return MachineCode(
-        cubin=cubin,
         registers=found["registers"],
         stack=found["stack"],
         spill_stores=found["spill_stores"],
@@ -82,28 +98,47 @@ def machine_code(ptx: str, arch: str) -> MachineCode:
     )
 
 
-def assembled(ptx: str, arch: str) -> tuple[bytes, str]:
-    """Return (cubin, log) of a PTX text. Raises AssemblyError if the assembler refuses it."""
-    return _with_nvjitlink(ptx, arch) if _has_nvjitlink() else _with_ptxas(ptx, arch)
+def assembled(ptx: str, arch: str) -> Assembled:
+    """Return what the one kernel of a PTX text is on an architecture such as `sm_90`.
+
+    Raises AssemblyError if the assembler refuses it.
+    """
+    return Assembled(*(_with_nvjitlink if _has_nvjitlink() else _with_ptxas)(ptx, arch))
 
 
-def disassembled(cubin: bytes) -> Counter[str]:
-    """Return how often each instruction, such as `LDG.E`, stands in a cubin."""
+def disassembled(cubins: Sequence[bytes], arch: str) -> list[Counter[str]]:
+    """Return how often each instruction, such as `LDG.E`, stands in each cubin."""
     tool = nvdisasm()
     if tool is None:
         raise AssemblyError(why_no_machine_code())
+    codes = [_instructions(cubin) for cubin in cubins]
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "kernel.cubin")
-        path.write_bytes(cubin)
-        ran = subprocess.run(
-            [tool, "-c", "-ndf", path], capture_output=True, text=True, check=False
-        )
+        path = Path(folder, "kernels.bin")
+        path.write_bytes(b"".join(codes))
+        command = [tool, "-b", arch.replace("sm_", "SM"), "-ndf", str(path)]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)
     if ran.returncode:
         raise AssemblyError(ran.stderr)
-    names = Counter(_INSTRUCTION.findall(ran.stdout))
-    if not names:
+    ends = list(accumulate(map(len, codes)))
+    found: list[Counter[str]] = [Counter() for _ in codes]
+    for place, name in _INSTRUCTION.findall(ran.stdout):
+        found[bisect(ends, int(place, 16))][name] += 1
+    if not all(found):
         raise AssemblyError("nvdisasm shows no instructions")
-    return names
+    return found
+
+
+def _instructions(cubin: bytes) -> bytes:
+    """Return the executable sections of a cubin, which is an ELF file of 64 bits."""
+    (table,), (entry, count) = (
+        struct.unpack_from(form, cubin, at) for form, at in (("<Q", 0x28), ("<HH", 0x3A))
+    )
+    found = []
+    for number in range(count):
+        _, _, flags, _, start, size = struct.unpack_from("<2I4Q", cubin, table + number * entry)
+        if flags & _EXECUTABLE:
+            found.append(cubin[start : start + size])
+    return b"".join(found)
 
 
 @cache

@@ -10,6 +10,7 @@ arrays can have wrong, and keep results on the host.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +21,7 @@ from gatewright.runtime.cuda.launch import bound
 from gatewright.runtime.cuda.memory import DeviceMemory
 from gatewright.runtime.cuda.planner import StepsPlan
 from gatewright.runtime.cuda.steps import with_steps
-from gatewright.runtime.cuda.tensors import dtype_of, is_tensor
+from gatewright.runtime.cuda.tensors import dtype_of, is_tensor, tf32
 from gatewright.runtime.storage import BACKWARD, FORWARD, storage
 from gatewright.runtime.validate import ArgumentError, checked_dict
 
@@ -30,10 +31,14 @@ Tensors = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class TensorRun:
-    """A sequence: outputs [T, B, dim], final states [B, dim], and what `backward` needs."""
+    """A sequence: outputs [T, B, dim], final states [B, dim], and what `backward` needs.
+
+    `states` [T, B, dim] are those in which every step ended: views of what is kept, if it is.
+    """
 
     y: Tensor
     state: Tensors
+    states: Tensors = field(repr=False)
     kept: Tensors | None = field(repr=False)
     sizes: Mapping[str, int] = field(repr=False)
 
@@ -51,8 +56,8 @@ class Sequences:
     """A cell's kernels as functions of tensors; `tier` allows only that one.
 
     With `products` (`tf32`, `bfloat16` or `float16`), the kernel of all steps multiplies such
-    numbers, on tensor cores. With `graphs`, steps that run one by one are recorded and replayed as
-    one CUDA graph.
+    numbers, on tensor cores; products over all steps at once are then of tf32. With `graphs`, steps
+    that run one by one are recorded and replayed as one CUDA graph.
     """
 
     def __init__(
@@ -67,8 +72,10 @@ class Sequences:
     ) -> None:
         module = bound(text, dtype, device)
         self.module, self.layout, self.dtype, self.device = module, module.layout, dtype, device
+        self.products = products
         self.constants = {**module.layout.constants, **(constants or {})}
         self._memory = DeviceMemory(module.layout, device)
+        self._stacked = {n for stack in module.layout.stacks.get(BACKWARD, ()) for n in stack}
         self.steps = with_steps(text, module, device, tier, products)
         self.graphed: dict[str, GraphedSteps] = {}
         for direction, steps in self.steps.items() if graphs else ():
@@ -97,10 +104,11 @@ class Sequences:
         self._run(FORWARD, sizes, {**self._parameters(parameters, FORWARD), **values})
         name, slab = self.layout.output
         y = values[name][slab : slab + sizes["T"]]
-        final = {name: values[name][sizes["T"]].clone() for name in self.layout.states}
+        states = {name: values[name][1:] for name in self.layout.states}
+        final = {name: values[name][sizes["T"]].clone() for name in states}
         kept = {n: values[n] for n in (*inputs, *shapes.lasting)} if keep else None
         # What stands in the kept array stays as it is; a caller may write to what it is given.
-        return TensorRun(y.clone() if keep else y, final, kept, sizes)
+        return TensorRun(y.clone() if keep else y, final, states, kept, sizes)
 
     def backward(
         self,
@@ -137,11 +145,15 @@ class Sequences:
         return TensorGradients(
             {name: found[f"d_{name}"] for name in self.layout.inputs},
             {name: found[f"d_{name}"][0].clone() for name in self.layout.states},
-            {
-                name: found[f"d_{name}"] if dims else found[f"d_{name}"].sum()
-                for name, dims in self.layout.parameters.items()
-            },
+            {name: self._gradient(name, found[f"d_{name}"]) for name in self.layout.parameters},
         )
+
+    def _gradient(self, name: str, sums: Tensor) -> Tensor:
+        """Return the gradient of a parameter, in memory of its own."""
+        if not self.layout.parameters[name]:
+            return sums.sum()
+        # Members of a stack are rows of one matrix, all of which each of them would keep alive.
+        return sums.clone() if f"d_{name}" in self._stacked else sums
 
     def _cotangents(
         self, sizes: Mapping[str, int], ct_y: Tensor, ct_states: Tensors
@@ -165,7 +177,9 @@ class Sequences:
         if sizes["T"] * sizes["B"]:
             given = {"T": sizes["T"], **values}
             names = self.module.arguments(direction)
-            self.module.routine(direction)(*(given[name] for name in names))
+            # Products over all steps need not be finer than those of the steps.
+            with tf32() if self.products else nullcontext():
+                self.module.routine(direction)(*(given[name] for name in names))
 
     def _parameters(self, given: Tensors, direction: str) -> dict[str, Any]:
         return {**self._memory.matrices(given, direction, self.dtype), **self.constants}

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from gatewright.runtime.cuda.devices import Code, Device, Launch, Launched
+from gatewright.runtime.cuda.inference import TURNS, Unkept, spread, stepped, unkept
 from gatewright.runtime.cuda.kernel import Kernel
 from gatewright.runtime.cuda.launch import pitches_of, require_strides
 from gatewright.runtime.cuda.planner import Numbers, Shape, StepsPlan, plan
@@ -22,10 +23,11 @@ from gatewright.runtime.cuda.realms import sized
 from gatewright.runtime.cuda.sizes import KINDS
 from gatewright.runtime.layout import Layout
 from gatewright.runtime.load import Module
+from gatewright.runtime.storage import BACKWARD, FORWARD
 from gatewright.runtime.validate import ArgumentError
 
 _ITEMSIZE = {"float32": 4, "float64": 8}
-_KINDS = {"forward": "steps", "backward": "steps_vjp"}
+_KINDS = {FORWARD: "steps", BACKWARD: "steps_vjp"}
 
 
 class Steps:
@@ -54,7 +56,8 @@ class Steps:
         if products and self.dtype != "float32":
             raise ArgumentError(f"`{products}` is multiplied with states of float32 only")
         self.numbers = Numbers(_ITEMSIZE[self.dtype], KINDS[products])
-        self.pitches = pitches_of(self.layout, direction == "backward")
+        self.pitches = pitches_of(self.layout, direction == BACKWARD)
+        self.stepped = stepped(self.layout) if direction == FORWARD else ()
         self._launches = lru_cache(16)(self._prepared)
         # A search takes as long as a short sequence.
         self._plans = lru_cache(64)(self._planned)
@@ -67,28 +70,34 @@ class Steps:
         needs = self.layout.wholes.get(self.direction, {})
         return self.planner(needs, H, B, self.numbers, self.device.limits, self.tier)
 
-    def code(self, sizes: Mapping[str, int]) -> Code:
-        """Return the kernel of all steps for the sizes of a shape."""
+    def code(self, sizes: Mapping[str, int], keep: bool = True) -> Code:
+        """Return the kernel of all steps for the sizes of a shape; if `keep`, for a reverse."""
         assert self.kernel is not None
-        return Code(
-            sized(self.text, sizes), self.dtype, self.kernel, self.kernel.passed(self.layout)
-        )
+        text = self.text if keep or not self.stepped else self._unkept.text
+        return Code(sized(text, sizes), self.dtype, self.kernel, self.kernel.passed(self.layout))
 
     def __call__(self, T: int, *arrays: Any) -> None:
-        """Run T steps."""
+        """Run T steps; arrays of one slab, as inference has them, are written at every step."""
         given = dict(zip(self.names, arrays, strict=True))
         state = next(iter(self.layout.states))
         B, H = given[state if state in given else f"d_{state}"].shape[1:]
         planned = self.plan(H, B)
+        keep = all(given[name].shape[0] == T for name in self.stepped)
         if planned.shape is None:
-            self.one_by_one(T, *arrays)
+            if not keep:
+                given |= {name: spread(given[name], T) for name in self.stepped}
+            self.one_by_one(T, *(given[name] for name in self.names))
         else:
-            self._whole(T, B, H, given, planned.shape)
+            self._whole(T, B, H, given, planned.shape, keep)
 
-    def _whole(self, T: int, B: int, H: int, given: dict[str, Any], shape: Shape) -> None:
+    def _whole(
+        self, T: int, B: int, H: int, given: dict[str, Any], shape: Shape, keep: bool
+    ) -> None:
         assert self.kernel is not None
-        launch = self._launches(tuple(shape.sizes.items()), shape.shared)
+        launch = self._launches(tuple(shape.sizes.items()), shape.shared, keep)
         given |= {"T": T, "B": B, "counters": self.device.zeros(shape.groups)}
+        for name in () if keep else self._unkept.exchanged:
+            given[name] = self.device.empty((TURNS, B, H), self.dtype)
         arguments = [given[name] for name in self.kernel.names]
         for name, value in zip(self.kernel.names, arguments, strict=True):
             if len(getattr(value, "shape", ())) == 3:
@@ -100,9 +109,14 @@ class Steps:
         )
         launch(form, arguments)
 
-    def _prepared(self, sizes: tuple[tuple[str, int], ...], shared: int) -> Launched:
+    def _prepared(self, sizes: tuple[tuple[str, int], ...], shared: int, keep: bool) -> Launched:
         numbers = dict(sizes)
-        return self.device.prepared(self.code(numbers), shared, numbers["THREADS"])
+        return self.device.prepared(self.code(numbers, keep), shared, numbers["THREADS"])
+
+    @property
+    def _unkept(self) -> Unkept:
+        assert self.kernel is not None
+        return unkept(self.text, self.kernel.name, self.stepped)
 
 
 def with_steps(

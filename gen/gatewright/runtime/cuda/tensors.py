@@ -5,6 +5,8 @@ Why late: a generated file is loaded, compiled and shown on machines that have n
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -31,3 +33,24 @@ def is_tensor(value: object) -> bool:
 def dtype_of(name: str) -> Any:
     """Return the tensor type called `float32`, `float64`, `int32` and so on."""
     return getattr(torch(), name)
+
+
+@contextmanager
+def tf32() -> Iterator[None]:
+    """Let PyTorch multiply float32 as tf32 on a GPU, and set its switch back."""
+    switch = torch().backends.cuda.matmul
+    before: Any
+    wanted: Any
+    try:
+        before, name, wanted = switch.allow_tf32, "allow_tf32", True
+    except RuntimeError:
+        # Where the newer switch was set, the older one cannot be read.
+        before, name, wanted = switch.fp32_precision, "fp32_precision", "tf32"
+    if before == wanted:
+        yield
+        return
+    setattr(switch, name, wanted)
+    try:
+        yield
+    finally:
+        setattr(switch, name, before)
