@@ -347,6 +347,46 @@ def test_gradients_of_inputs_that_nobody_wants_are_not_computed(
     assert asked == [False, True]
 
 
+def test_outputs_changed_in_place_before_the_reverse_are_noticed() -> None:
+    layer, _ = pair("gru")
+    y, _ = layer(torch.randn(5, 3, 4, dtype=torch.float64))
+    total = (y * 2.0).sum()
+    y.detach().mul_(2.0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        torch.autograd.backward(total)
+
+
+def test_weights_changed_in_place_before_the_reverse_are_noticed() -> None:
+    layer, _ = pair("gru")
+    total = loss(layer(torch.randn(5, 3, 4, dtype=torch.float64)))
+    with torch.no_grad():
+        next(layer.parameters()).mul_(2.0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        torch.autograd.backward(total)
+
+
+def test_a_weight_that_has_got_another_shape_is_refused_by_the_reverse() -> None:
+    layer, _ = pair("lstm")
+    total = loss(layer(torch.randn(5, 3, 4, dtype=torch.float64)))
+    weight = layer.l0["W_i"]
+    weight.data = torch.zeros(6, 40, dtype=torch.float64)
+    with pytest.raises(ArgumentError, match="`W_i` must have shape"):
+        torch.autograd.backward(total)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_what_autograd_keeps_may_be_kept_elsewhere_and_read_twice(cell: str) -> None:
+    layer, _ = pair(cell)
+    x = torch.randn(5, 3, 4, dtype=torch.float64, requires_grad=True)
+    leaves = [x, *layer.parameters()]
+    plain = loss(layer(x))
+    expected = torch.autograd.grad(plain, leaves, retain_graph=True)
+    assert distance(torch.autograd.grad(plain, leaves), expected) == 0.0
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: t.clone(), lambda t: t.clone()):
+        moved = loss(layer(x))
+    assert distance(torch.autograd.grad(moved, leaves), expected) == 0.0
+
+
 def test_a_batch_of_another_size_after_the_first_has_its_own_sizes() -> None:
     layer, eager = pair("lstm")
     for rows, steps in ((3, 5), (40, 5), (3, 50), (1, 1), (3, 5)):

@@ -104,7 +104,7 @@ def checked(
     if value.dtype != like.dtype:
         wanted, given = _name(like.dtype), _name(value.dtype)
         raise ArgumentError(f"`{name}` must have dtype {wanted}, as the layer has; got {given}")
-    if not (value.is_cpu and like.is_cpu) and value.device != like.device:
+    if value.device != like.device:
         raise ArgumentError(f"`{name}` is on {value.device}, but the layer is on {like.device}")
     return value
 

@@ -266,10 +266,7 @@ def outer(
         before = 0
         for k in range(len(targets)):
             height = targets[k].shape[0]
-            start, stop = (
-                _within(first_block - before, height),
-                _within(last_block - before, height),
-            )
+            start, stop = _within(first_block - before, last_block - before, height)
             targets[k][start:stop] = 0
             before += _blocks(targets[k])
     for last in range(rows, 0, -_DEPTH):
@@ -279,10 +276,7 @@ def outer(
         for k in range(len(targets)):
             left, target = lefts[k], targets[k]
             height = target.shape[0]
-            start, stop = (
-                _within(first_block - before, height),
-                _within(last_block - before, height),
-            )
+            start, stop = _within(first_block - before, last_block - before, height)
             before += _blocks(target)
             for m in range(start, stop, _GROUP):
                 count = min(_GROUP, stop - m)
@@ -302,9 +296,9 @@ def _blocks(target: Array) -> int:
 
 
 @device
-def _within(block: int, height: int) -> int:
-    """Return the row that a block begins with, or the nearest one there is."""
-    return min(height, max(0, block * TALL))
+def _within(first: int, last: int, height: int) -> tuple[int, int]:
+    """Return the rows that two blocks begin with, or the nearest ones there are."""
+    return min(height, max(0, first * TALL)), min(height, max(0, last * TALL))
 
 
 @plain
