@@ -216,7 +216,7 @@ def test_sizes_that_do_not_make_one_kernel_run_one_by_one_and_a_warning_says_why
     half: bool, gpu: EmulatedDevice
 ) -> None:
     gpu._limits = Limits(4, 2, 2, 1, 1024)
-    reason = "4 matrices of 32 x 32 do not fit into the shared memory"
+    reason = "4 matrices of 32 x 32 and what is multiplied with them, 2 rows, do not fit into the "
     ours, plain = both("lstm", hidden=32, dtype=torch.float32)
     x = draw(T, B, 4, dtype=torch.float32)
     with torch.autocast("cpu", enabled=half, dtype=torch.bfloat16):

@@ -252,7 +252,7 @@ def test_a_plan_keeps_to_what_a_device_has(name: str, limits: Limits) -> None:
                 found = plan(wholes[direction], H, B, Numbers(4), limits)
                 if found.shape is None:
                     assert found.tier == 1
-                    assert "do not fit into the shared memory of" in found.why
+                    assert f"{B} rows, do not fit into the shared memory of" in found.why
                     continue
                 shape, s = found.shape, found.shape.sizes
                 assert s["UNITS"] * (s["BLOCKS"] - 1) < H <= s["UNITS"] * s["BLOCKS"]
@@ -269,8 +269,9 @@ def test_a_plan_says_why_steps_run_one_by_one() -> None:
     assert plan({}, 64, 16, Numbers(4), H100).why == "the steps of this cell do not make one kernel"
     assert plan(needs, 64, 16, Numbers(4), H100, tier=1).why == "tier 1 was asked for"
     assert str(plan(needs, 8192, 16, Numbers(4), H100)) == (
-        "tier 1, a product and a kernel at a time: 4 matrices of 8192 x 8192 do not fit into the "
-        "shared memory of 132 multiprocessors with 232448 bytes each"
+        "tier 1, a product and a kernel at a time: 4 matrices of 8192 x 8192 and what is "
+        "multiplied with them, 16 rows, do not fit into the shared memory of 132 "
+        "multiprocessors with 232448 bytes each"
     )
 
 

@@ -142,8 +142,9 @@ def plan(
     if found is None:
         places = "registers and shared memory" if numbers.kind else "shared memory"
         return _stepwise(
-            f"{needs['weights']} matrices of {H} x {H} do not fit into the {places} of "
-            f"{limits.multiprocessors} multiprocessors with {limits.shared} bytes each"
+            f"{needs['weights']} matrices of {H} x {H} and what is multiplied with them, {B} rows, "
+            f"do not fit into the {places} of {limits.multiprocessors} multiprocessors with "
+            f"{limits.shared} bytes each"
         )
     return StepsPlan(2, _form(found, needs), found, _why(found, needs))
 
