@@ -53,7 +53,9 @@ def test_every_mode_of_a_cell_passes(name: str) -> None:
 def test_what_one_kernel_cannot_do_is_said() -> None:
     found = list(findings([load("elman")], [Sizes(2, 2, 5, 3)], TINY))
     assert [each.verdict for each in found] == ["pass", "pass", *["tier 1"] * 4]
-    assert "1 matrices of 5 x 5 do not fit into" in found[2].plans["forward"]
+    assert (
+        "1 matrices of 5 x 5 and what is multiplied with them, 2 rows," in found[2].plans["forward"]
+    )
     assert "8 multiprocessors with 64 bytes each" in found[3].plans["backward"]
 
 
@@ -244,7 +246,7 @@ def test_a_plan_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(command) == 0
     plans = json.loads(capsys.readouterr().out)["plans"]
     assert {plan["tier"] for plan in plans} == {1}
-    assert plans[0]["why"].startswith("4 matrices of 8192 x 8192 do not fit into")
+    assert plans[0]["why"].startswith("4 matrices of 8192 x 8192 and what is")
 
 
 @compiles
