@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,14 +25,20 @@ from gatewright.runtime.cuda.compiler import why_not_compiled
 from gatewright.runtime.cuda.devices import EmulatedDevice, Limits
 from gatewright.runtime.cuda.libcuda import Driver
 from gatewright.studies import cuda_check, cuda_run, cuda_time
-from gatewright.studies.cuda_check import MODES, Mode, Sizes, codes, findings
+from gatewright.studies.cuda_check import MODES, Finding, Mode, Sizes, codes, found
 from gatewright.studies.cuda_sanitizer import sanitized
-from gatewright.studies.cuda_time import timings
+from gatewright.studies.cuda_time import everybody, timing
 
 SMALL = Sizes(2, 3, 32, 3)
 TINY = EmulatedDevice(tensors=True, limits=Limits(4, 2, 2, 8, 64))
 H100 = Limits(128, 32, 8, 132, 227 * 1024)
 compiles = pytest.mark.skipif(bool(why_not_compiled()), reason=why_not_compiled() or "-")
+
+
+def findings(
+    name: str, sizes: Sizes, device: Any, graphs: Any = None, modes: Sequence[Mode] = MODES
+) -> list[Finding]:
+    return [found(load(name), sizes, mode, device, graphs) for mode in modes]
 
 
 @pytest.fixture
@@ -42,21 +49,20 @@ def emulated(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ["gru", "janet", "indrnn", "fast_grnn"])
 def test_every_mode_of_a_cell_passes(name: str) -> None:
     device = EmulatedDevice(tensors=True)
-    found = list(findings([load(name)], [SMALL], device, Recorder()))
-    assert [each.mode for each in found] == [mode.name for mode in MODES]
-    assert {each.verdict for each in found} == {"pass"}, found
-    for each in found:
+    rows = findings(name, SMALL, device, Recorder())
+    assert [each.mode for each in rows] == [mode.name for mode in MODES]
+    assert {each.verdict for each in rows} == {"pass"}, rows
+    for each in rows:
         assert each.error is not None
         assert set(each.plans) == {"forward", "backward"}
 
 
 def test_what_one_kernel_cannot_do_is_said() -> None:
-    found = list(findings([load("elman")], [Sizes(2, 2, 5, 3)], TINY))
-    assert [each.verdict for each in found] == ["pass", "pass", *["tier 1"] * 4]
-    assert (
-        "1 matrices of 5 x 5 and what is multiplied with them, 2 rows," in found[2].plans["forward"]
-    )
-    assert "8 multiprocessors with 64 bytes each" in found[3].plans["backward"]
+    rows = findings("elman", Sizes(2, 2, 5, 3), TINY)
+    assert [each.verdict for each in rows] == ["pass", "pass", *["tier 1"] * 4]
+    reason = "1 matrices of 5 x 5 and what is multiplied with them, 2 rows, do not fit"
+    assert reason in rows[2].plans["forward"]
+    assert "8 multiprocessors with 64 bytes each" in rows[3].plans["backward"]
 
 
 def test_a_wrong_kernel_and_one_that_does_not_run_fail(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +72,7 @@ def test_a_wrong_kernel_and_one_that_does_not_run_fail(monkeypatch: pytest.Monke
     def verdicts(changed: str) -> set[str]:
         assert changed != text
         monkeypatch.setattr(type(own), "source", lambda self, target: changed)
-        return {each.verdict for each in findings([own], [SMALL], device, modes=MODES[:3])}
+        return {each.verdict for each in findings("gru", SMALL, device, modes=MODES[:3])}
 
     assert verdicts(text.replace("d_h_next * (n - h)", "d_h_next * (n + h)")) == {"fail"}
     assert verdicts(text.replace("at_3 = row * (3", "at_3 = row * (4")) == {"fail"}
@@ -74,10 +80,10 @@ def test_a_wrong_kernel_and_one_that_does_not_run_fail(monkeypatch: pytest.Monke
 
 def test_a_tolerance_is_kept_to() -> None:
     strict = Mode("strict", "float32", 1, "", 1e-12)
-    (found,) = findings([load("elman")], [SMALL], EmulatedDevice(tensors=True), modes=[strict])
-    assert found.verdict == "fail"
-    assert found.error is not None
-    assert 1e-12 < found.error < 1e-5
+    (row,) = findings("elman", SMALL, EmulatedDevice(tensors=True), modes=[strict])
+    assert row.verdict == "fail"
+    assert row.error is not None
+    assert 1e-12 < row.error < 1e-5
 
 
 def test_everybody_is_timed_and_who_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +101,8 @@ def test_everybody_is_timed_and_who_fails_says_why(monkeypatch: pytest.MonkeyPat
     torch = pytest.importorskip("torch")
     monkeypatch.setattr(torch, "compile", no_compiler)
     device = EmulatedDevice(tensors=True)
-    rows = list(timings(device, "cpu", Clock(), None, [("lstm", SMALL)]))
+    clock = Clock()
+    rows = [timing("lstm", SMALL, who, device, "cpu", clock, None) for who in everybody("lstm")]
     assert [row.who for row in rows] == [
         *(f"gatewright, {mode.name}" for mode in MODES),
         *(f"torch.nn.LSTM, {each}" for each in cuda_time.PRECISIONS),
@@ -112,8 +119,12 @@ def test_everybody_is_timed_and_who_fails_says_why(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_mode_that_falls_back_is_not_timed_under_its_name() -> None:
-    rows = list(timings(TINY, "cpu", cuda_time.NoClock(), None, [("gru", Sizes(2, 2, 5, 3))]))
-    kernels = [row for row in rows if "one kernel" in row.who]
+    sizes, clock = Sizes(2, 2, 5, 3), cuda_time.NoClock()
+    kernels = [
+        timing("gru", sizes, who, TINY, "cpu", clock, None)
+        for who in everybody("gru")
+        if "one kernel" in who
+    ]
     assert len(kernels) == 4
     assert all("tier 1" in row.why for row in kernels)
 
@@ -128,12 +139,12 @@ def test_the_sanitizer_is_told_what_to_run_and_listened_to() -> None:
         text = f"x\n========= ERROR SUMMARY: {code} errors\n"
         return subprocess.CompletedProcess(command, code, text, "")
 
-    found = list(sanitized(("memcheck", "racecheck"), ("elman",), lambda name: "/bin/cs", ran))
-    assert [(each.tool, each.verdict) for each in found] == [
+    rows = list(sanitized(("memcheck", "racecheck"), ("elman",), lambda name: "/bin/cs", ran))
+    assert [(each.tool, each.verdict) for each in rows] == [
         ("memcheck", "pass"),
         ("racecheck", "fail"),
     ]
-    assert found[1].said == "========= ERROR SUMMARY: 77 errors"
+    assert rows[1].said == "========= ERROR SUMMARY: 77 errors"
     assert commands[0][:3] == ["/bin/cs", "--tool", "memcheck"]
     options = ["check", "elman", "--quick", "--no-timing", "--no-sanitizer", "--one-process"]
     assert commands[0][-6:] == options
@@ -141,12 +152,16 @@ def test_the_sanitizer_is_told_what_to_run_and_listened_to() -> None:
     def late(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
         raise subprocess.TimeoutExpired("x", 1)
 
-    (slow,) = sanitized(("memcheck",), (), lambda name: "x", late)
-    assert (slow.verdict, slow.said.split(":")[0]) == ("fail", "TimeoutExpired")
-    (none,) = sanitized(("memcheck",), (), lambda name: None)
-    assert (none.verdict, none.said) == ("not run", "compute-sanitizer is not installed")
-    (over,) = sanitized(("memcheck",), (), lambda name: "x", until=0.0)
-    assert (over.verdict, over.said) == ("not run", "there was no time left")
+    def tool(cells: tuple[str, ...] = ("elman",), **how: Any) -> tuple[str, str]:
+        (row,) = sanitized(("memcheck",), cells, **{"which": lambda name: "x", **how})
+        return row.verdict, row.said
+
+    assert tool(run=late) == ("fail", "TimeoutExpired: Command 'x' timed out after 1 seconds")
+    soon = time.monotonic() + 60.0
+    assert tool(run=late, until=soon) == ("not run", "there was no time left")
+    assert tool(until=0.0) == ("not run", "there was no time left")
+    assert tool(which=lambda name: None) == ("not run", "compute-sanitizer is not installed")
+    assert tool(()) == ("not run", "it watches elman, gru, lstm, indrnn alone")
 
 
 def test_the_command_writes_a_file_that_says_the_device_and_every_figure(

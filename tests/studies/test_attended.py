@@ -52,8 +52,16 @@ def test_tasks_that_hang_or_die_do_not_take_the_others_with_them() -> None:
     assert processes["four"] == processes["ail"]
 
 
+def test_who_runs_at_the_deadline_has_not_failed() -> None:
+    until = time.monotonic() + 3.0
+    rows = list(attended(map(Deed, ("hang", "one")), healthy, 60.0, until))
+    assert [why for _, why, _ in rows] == ["not run: there was no time left"] * 2
+
+
 def test_nothing_is_begun_after_the_deadline() -> None:
     rows = list(attended(map(Deed, ("one", "two")), healthy, 5.0, until=time.monotonic() - 1.0))
+    assert [why for _, why, _ in rows] == ["not run: there was no time left"] * 2
+    rows = list(at_once(map(Deed, ("one", "two")), time.monotonic() - 1.0))
     assert [why for _, why, _ in rows] == ["not run: there was no time left"] * 2
 
 

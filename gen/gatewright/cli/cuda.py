@@ -107,7 +107,7 @@ def pack(
 
 @cuda.command("check")
 @click.argument("cells", nargs=-1)
-@click.option("--quick", is_flag=True, help="One size only.")
+@click.option("--quick", is_flag=True, help="One size only, and no times.")
 @click.option("--checks/--no-checks", default=True, help="Hold kernels against the reference.")
 @click.option("--timing/--no-timing", default=True, help="Measure times.")
 @click.option("--sanitizer/--no-sanitizer", default=True, help="Run compute-sanitizer.")
@@ -176,7 +176,7 @@ def _print(content: dict[str, Any]) -> None:
         click.echo("\n" + table(heads, times))
     for each in content["sanitizer"]:
         click.echo(f"{each['tool']}: {each['verdict']}: {each['said']}")
-    left = f", {content['left']} not begun" if content["left"] else ""
+    left = f", {content['left']} not done for want of time" if content["left"] else ""
     click.echo(f"\n{content['passed']} pass, {content['failed']} fail{left}")
 
 

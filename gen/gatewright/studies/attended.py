@@ -16,7 +16,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
-LOST, LEFT = "fail", "not run"
+LOST, LEFT, LATE = "fail", "not run", "there was no time left"
 
 
 class Task(Protocol):
@@ -29,10 +29,10 @@ class Task(Protocol):
         """Return the row of a task that has none of its own: `fail` or `not run`."""
 
 
-def at_once(tasks: Iterable[Task]) -> Iterator[Any]:
-    """Yield the rows of tasks that run in this process."""
+def at_once(tasks: Iterable[Task], until: float = float("inf")) -> Iterator[Any]:
+    """Yield the rows of tasks that run in this process; none is begun after `until`."""
     for task in tasks:
-        yield task.run()
+        yield task.lost(LEFT, LATE) if time.monotonic() >= until else task.run()
 
 
 def attended(
@@ -43,17 +43,17 @@ def attended(
 ) -> Iterator[Any]:
     """Yield the rows of tasks, none of which may take longer than so many seconds.
 
-    `healthy` tells a process whether it can go on after a task; `until` is the time of
-    `time.monotonic` after which none is begun.
+    `healthy` tells a process whether it can go on after a task. At `until`, a time of
+    `time.monotonic`, the one that runs is ended, and none is begun after it.
     """
     worker: _Worker | None = None
     try:
         for task in tasks:
             if time.monotonic() >= until:
-                yield task.lost(LEFT, "there was no time left")
+                yield task.lost(LEFT, LATE)
                 continue
             worker = worker or _Worker(healthy)
-            row, goes_on = worker.row(task, min(seconds, until - time.monotonic()))
+            row, goes_on = worker.row(task, seconds, until - time.monotonic())
             if not goes_on:
                 worker.stop()
                 worker = None
@@ -75,11 +75,13 @@ class _Worker:
         self.process.start()
         there.close()
 
-    def row(self, task: Task, seconds: float) -> tuple[Any, bool]:
+    def row(self, task: Task, seconds: float, left: float) -> tuple[Any, bool]:
         """Return the row of a task, and whether the process can go on."""
         try:
             self.connection.send(task)
-            if not self.connection.poll(seconds):
+            if not self.connection.poll(max(0.0, min(seconds, left))):
+                if left < seconds:
+                    return task.lost(LEFT, LATE), False
                 return task.lost(LOST, f"no end after {seconds:.0f} seconds"), False
             row, goes_on = self.connection.recv()
         except (EOFError, OSError):

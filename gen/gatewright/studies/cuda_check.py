@@ -127,20 +127,6 @@ def problem(cell: LoadedCell, sizes: Sizes) -> Problem:
     )
 
 
-def findings(
-    cells: Iterable[LoadedCell],
-    sizes: Sequence[Sizes],
-    device: Device,
-    graphs: Graphs | None = None,
-    modes: Sequence[Mode] = MODES,
-) -> Iterator[Finding]:
-    """Yield what was found for every cell, size and mode."""
-    for cell in cells:
-        for each in sizes:
-            for mode in modes:
-                yield found(cell, each, mode, device, graphs)
-
-
 def found(
     cell: LoadedCell,
     sizes: Sizes,

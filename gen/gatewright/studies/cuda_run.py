@@ -22,7 +22,7 @@ from gatewright.runtime.cuda.devices import Code, Device, EmulatedDevice
 from gatewright.runtime.cuda.graphs import Graphs, TorchGraphs
 from gatewright.runtime.cuda.tensors import torch
 from gatewright.studies import cuda_layers
-from gatewright.studies.attended import LEFT, Task, at_once, attended
+from gatewright.studies.attended import LATE, Task, at_once, attended
 from gatewright.studies.cuda_check import (
     CHECKED,
     MODES,
@@ -33,6 +33,7 @@ from gatewright.studies.cuda_check import (
     codes,
     found,
 )
+from gatewright.studies.cuda_sanitizer import CELLS as WATCHED
 from gatewright.studies.cuda_sanitizer import Sanitized, sanitized
 from gatewright.studies.cuda_time import (
     TIMED,
@@ -91,15 +92,18 @@ class LayerCheck:
 
 @dataclass(frozen=True)
 class Race:
-    """Somebody who is timed, a task."""
+    """Somebody who is timed, a task; if `recorded`, our steps are replayed as a graph."""
 
     name: str
     sizes: Sizes
     who: str
+    recorded: bool = True
 
     def run(self) -> Timing:
         """Return the times on the device of this process."""
-        return timing(self.name, self.sizes, self.who, *_place())
+        device, place, clock, graphs = _place()
+        used = graphs if self.recorded else None
+        return timing(self.name, self.sizes, self.who, device, place, clock, used)
 
     def lost(self, verdict: str, why: str) -> Timing:
         """Return the row of who has no time."""
@@ -131,14 +135,15 @@ def run(
     about = described(_place()[0])
     machine = describe()
     tasks: list[Task] = [*_checks(cells, quick, apart)] if checks else []
-    tasks += _races(cells) if timing else ()
-    watch = partial(sanitized, until=until) if sanitizer else lambda: iter(())
+    tasks += _races(cells, apart) if timing and not quick else ()
+    watched = [each for each in WATCHED if each in {cell.cell.name for cell in cells}]
+    watch = partial(sanitized, cells=watched, until=until)
     rows_of_tasks = (
         attended(tasks, healthy, TASK_SECONDS, until)
         if apart and not simulated()
-        else at_once(tasks)
+        else at_once(tasks, until)
     )
-    for row in chain(rows_of_tasks, watch()):
+    for row in chain(rows_of_tasks, watch() if sanitizer else ()):
         rows.append(row)
         tell(str(row))
         save(_content(about, machine, rows))
@@ -177,10 +182,10 @@ def _points(cells: Sequence[LoadedCell]) -> list[tuple[str, Sizes]]:
     return [(name, sizes) for name, sizes in TIMED if name in names]
 
 
-def _races(cells: Sequence[LoadedCell]) -> Iterator[Task]:
+def _races(cells: Sequence[LoadedCell], recorded: bool) -> Iterator[Task]:
     points = [(cells[0].cell.name, EMULATED[0])] if simulated() else _points(cells)
     for name, sizes in points:
-        yield from (Race(name, sizes, who) for who in everybody(name))
+        yield from (Race(name, sizes, who, recorded) for who in everybody(name))
 
 
 def _content(about: Any, machine: Any, rows: Sequence[Any]) -> dict[str, Any]:
@@ -188,14 +193,14 @@ def _content(about: Any, machine: Any, rows: Sequence[Any]) -> dict[str, Any]:
         return [row.as_dict() for row in rows if isinstance(row, kind)]
 
     verdicts = [row.verdict for row in rows if not isinstance(row, Timing)]
-    left = [row for row in rows if isinstance(row, Finding) and row.verdict == LEFT]
-    late = [row for row in rows if isinstance(row, Timing) and row.why.startswith(LEFT)]
+    own = {Finding: "where", Timing: "why", Sanitized: "said"}
+    said = [str(getattr(row, own[type(row)])) for row in rows]
     return {
         "device": about,
         "machine": machine,
         "passed": verdicts.count("pass"),
         "failed": verdicts.count("fail"),
-        "left": len(left) + len(late),
+        "left": sum(each.endswith(LATE) for each in said),
         "findings": named(Finding),
         "timings": named(Timing),
         "sanitizer": named(Sanitized),

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gatewright.runtime.cuda.availability import simulated
+from gatewright.studies.attended import LATE, LEFT, LOST
 
 TOOLS = ("memcheck", "racecheck", "synccheck", "initcheck")
 # One stage and two, one operand and several: every kind of text.
@@ -62,13 +63,16 @@ def sanitized(
     for tool in tools:
         seconds = min(SECONDS, until - time.monotonic())
         if simulated():
-            yield Sanitized(tool, "not run", "it watches a GPU, and kernels are emulated")
+            yield Sanitized(tool, LEFT, "it watches a GPU, and kernels are emulated")
             continue
         if program is None:
-            yield Sanitized(tool, "not run", "compute-sanitizer is not installed")
+            yield Sanitized(tool, LEFT, "compute-sanitizer is not installed")
+            continue
+        if not cells:
+            yield Sanitized(tool, LEFT, f"it watches {', '.join(CELLS)} alone")
             continue
         if seconds <= 0:
-            yield Sanitized(tool, "not run", "there was no time left")
+            yield Sanitized(tool, LEFT, LATE)
             continue
         command = [program, "--tool", tool, "--error-exitcode", str(_FAULTS)]
         command += [sys.executable, "-m", "gatewright", "cuda", "check", *cells, "--quick"]
@@ -83,9 +87,11 @@ def sanitized(
                 env={**os.environ, **_ALONE},
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            yield Sanitized(tool, "fail", f"{type(error).__name__}: {error}".splitlines()[0])
+            late = isinstance(error, subprocess.TimeoutExpired) and seconds < SECONDS
+            said = LATE if late else f"{type(error).__name__}: {error}".splitlines()[0]
+            yield Sanitized(tool, LEFT if late else LOST, said)
             continue
         lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         summary = [line for line in lines if "SUMMARY" in line]
         said = (summary or lines or ["nothing was said"])[-1].strip()
-        yield Sanitized(tool, "pass" if done.returncode == 0 else "fail", said)
+        yield Sanitized(tool, "pass" if done.returncode == 0 else LOST, said)

@@ -9,7 +9,7 @@ as in training, and what counts is when work is done, not when it was asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any, Protocol
@@ -94,19 +94,6 @@ class Timing:
 
 
 Pair = tuple[Callable[[], None], Callable[[], None]]
-
-
-def timings(
-    device: Device,
-    place: str,
-    clock: Clock,
-    graphs: Graphs | None,
-    points: Sequence[tuple[str, Sizes]] = TIMED,
-) -> Iterator[Timing]:
-    """Yield the times of everybody at every point; `place` is PyTorch's name of the device."""
-    for name, sizes in points:
-        for who in everybody(name):
-            yield timing(name, sizes, who, device, place, clock, graphs)
 
 
 def everybody(cell: str) -> list[str]:
