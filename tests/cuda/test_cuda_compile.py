@@ -85,10 +85,10 @@ def test_a_kernel_with_too_many_registers_or_too_much_shared_memory_is_seen() ->
     more = kernel_report(sums(source("lstm")), "sm_90", 256, shared=227 * 1024 + 1)
     assert more.faults == ("sums (float32, sm_90) has 1 bytes of shared memory too many",)
     wide = KernelReport("k", "sm_90", "float32", 1024, 0, 65, 0, 0, 0, 0, 0, 0, 0, 1)
-    assert wide.faults == ("k (float32, sm_90) has 1024 registers too many for its block",)
+    assert wide.faults == ("k (float32, sm_90) has 1 registers too many for its block",)
     # 14 warps are four of a quarter of the registers, and two quarters have room for another.
     uneven = KernelReport("k", "sm_90", "float32", 448, 0, 129, 0, 0, 0, 0, 0, 0, 0, 1)
-    assert uneven.faults == ("k (float32, sm_90) has 512 registers too many for its block",)
+    assert uneven.faults == ("k (float32, sm_90) has 1 registers too many for its block",)
 
 
 def test_spills_and_local_memory_are_seen() -> None:

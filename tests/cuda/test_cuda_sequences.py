@@ -21,6 +21,7 @@ from gatewright.runtime.cuda.emulator_memory import EmulationError  # noqa: E402
 from gatewright.runtime.cuda.launch import bound  # noqa: E402
 from gatewright.runtime.cuda.matrices import TorchMatrices  # noqa: E402
 from gatewright.runtime.cuda.sequences import Sequences  # noqa: E402
+from gatewright.runtime.cuda.tensors import tf32  # noqa: E402
 from gatewright.runtime.validate import ArgumentError  # noqa: E402
 from gatewright.verify.reference import ReferenceKernels  # noqa: E402
 
@@ -174,6 +175,14 @@ def switch(request: pytest.FixtureRequest) -> Iterator[str]:
     setattr(own, name, {"allow_tf32": False, "fp32_precision": "ieee"}[name])
     yield name
     setattr(own, name, before)
+
+
+def test_a_switch_that_nobody_set_still_follows_the_global_one() -> None:
+    own = torch.backends.cuda.matmul
+    before = getattr(own, "fp32_precision", None), own.allow_tf32
+    with tf32():
+        assert own.allow_tf32
+    assert (getattr(own, "fp32_precision", None), own.allow_tf32) == before
 
 
 @pytest.mark.parametrize("products", ["", "bfloat16"])

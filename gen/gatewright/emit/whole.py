@@ -150,7 +150,7 @@ class _Writer:
             lines.append(f"    held = local_array(HELD_{len(self.slots)}, real)")
             lines += [f"    {load}(held, {weight}, {slot})" for weight, slot in self.slots.items()]
             lines.append("    clear_tiles()")
-        most = max((len({target for target, _, _ in terms}) for terms in self.terms), default=0)
+        most = self.needs["totals"]
         if most:
             lines.append(f"    totals = local_array({_several('SUMS', most)}, real)")
         lines += [f"    {name}_kept = local_array(EACH, real)" for name in self.kept]

@@ -100,7 +100,7 @@ def put_one(array: Shared | Pointer, index: int, value: Any) -> None:
 
 def copy_four(array: Shared, index: int, source: Pointer, first: int) -> None:
     """Begin to copy four numbers of an array to shared memory, from multiples of four on."""
-    array.memory.awaited(index * array.dtype.itemsize, 4 * array.dtype.itemsize, True)
+    array.memory.awaited(index * array.size, 4 * array.size, True)
     machine().begun.setdefault(machine().actor.number, []).append((array, index, source, first))
 
 

@@ -158,8 +158,7 @@ class Shared:
 
     def __init__(self, memory: SharedMemory, dtype: Any) -> None:
         self.memory = memory
-        self.dtype = np.dtype(dtype)
-        self.size = self.dtype.itemsize
+        self.size = np.dtype(dtype).itemsize
         whole = len(memory.bytes) // self.size * self.size
         self.values = memory.bytes[:whole].view(dtype)
 

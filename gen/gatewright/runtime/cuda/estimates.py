@@ -2,8 +2,8 @@
 
 `needs` says how many matrices, operands and totals a kernel has, as `Layout.wholes` does.
 
-Why estimates and not a compilation: the planner compares thousands of shapes. Those of registers
-are held against compiled kernels; those of cycles are no measurements.
+Why estimates and not a compilation: the planner compares thousands of shapes. With those of
+registers no kernel that was compiled spills; those of cycles are no measurements.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 _WARP = 32
-# Registers of a multiprocessor and the most of a thread; its warps share them in four parts.
-_REGISTERS, _OF_THREAD, _TOGETHER = 65536, 255, 4 * _WARP
+# The most of a thread, and those of a multiprocessor, which its warps share in four parts.
+MOST_REGISTERS = 255
+_REGISTERS, _TOGETHER = 65536, 4 * _WARP
 # Cycles of a meeting of blocks, a synchronisation of threads and an answer of the L2 cache; bytes
 # that shared memory and L2 give in a cycle.
 _MEETING, _SYNCHRONISED, _BANKS, _FROM_L2 = 2000, 40, 128, 64
@@ -21,7 +22,7 @@ _LATENCY, _SHARED_LATENCY = 600, 30
 
 def most_registers(threads: int) -> int:
     """Return how many registers each of so many threads of a block can have."""
-    return min(_OF_THREAD, _REGISTERS // (-(-threads // _TOGETHER) * _TOGETHER) // 8 * 8)
+    return min(MOST_REGISTERS, _REGISTERS // (-(-threads // _TOGETHER) * _TOGETHER) // 8 * 8)
 
 
 def registers(sizes: Mapping[str, int], needs: Mapping[str, int]) -> int:

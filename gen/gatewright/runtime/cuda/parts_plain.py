@@ -20,7 +20,6 @@ from gatewright.runtime.cuda import (
 from gatewright.runtime.cuda.sizes import (
     EACH,
     EACH_4,
-    HELD,
     LANES,
     PITCH,
     REST,
@@ -77,15 +76,6 @@ def multiply(totals: Any, held: Any, first: Any, slot: Any, count: Any, tile: An
     memory = shared_memory(real)
     values = local_array(EACH_4, real)
     tiles = TILES_AT + (tile * ROWS + thread_number() // UNITS) * PITCH
-    if HELD > 0:
-        for k in range(0, HELD, 4):
-            read_tile(values, memory, tiles + k)
-            for j in range(count):
-                at = (slot + j) * HELD + k
-                add(
-                    totals, (first + j) * EACH, values,
-                    held[at], held[at + 1], held[at + 2], held[at + 3],
-                )  # fmt: skip
     if REST > 0:
         weights = (slot * UNITS + unit_in_block()) * REST_PITCH
         for k in range(0, REST, 4):

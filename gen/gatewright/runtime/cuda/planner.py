@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from itertools import product
 
 from gatewright.runtime.cuda.devices import Limits
-from gatewright.runtime.cuda.estimates import cycles, most_registers, registers
+from gatewright.runtime.cuda.estimates import MOST_REGISTERS, cycles, most_registers, registers
 from gatewright.runtime.cuda.sizes import PAIRED
 
-_MOST_THREADS, _MOST_REGISTERS = 1024, 255
+# Groups lie along a grid's second axis.
+_MOST_THREADS, _MOST_GROUPS = 1024, 65535
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,13 @@ class Shape:
     """A shape of the kernel of all steps; `sizes` are those of `sizes.py`.
 
     `shared` is bytes of shared memory of a block, `exchange` how many words blocks exchange through
-    global memory; `cycles` of a step and `registers` of a thread are estimates.
+    global memory; `cycles` of a step are an estimate.
     """
 
     sizes: Mapping[str, int]
     groups: int
     shared: int
     cycles: float
-    registers: int
 
     @property
     def exchange(self) -> int:
@@ -189,7 +189,7 @@ def shapes(
     B: int,
     numbers: Numbers,
     limits: Limits,
-    most: int = _MOST_REGISTERS,
+    most: int = MOST_REGISTERS,
 ) -> Iterator[Shape]:
     """Yield every shape of the kernel of all steps that a device can run.
 
@@ -201,7 +201,7 @@ def shapes(
             sizes = _sizes(needs, H, numbers, units, each, parts, lanes, tiles)
             blocks, groups = sizes["BLOCKS"], -(-B // sizes["ROWS"])
             waits = bool(needs["meetings"]) and blocks > 1
-            if waits and blocks * groups > limits.multiprocessors:
+            if groups > _MOST_GROUPS or (waits and blocks * groups > limits.multiprocessors):
                 continue
             for held in _held(sizes, needs, numbers, most, limits.held):
                 whole = sizes | _placed(sizes, needs, numbers, held)
@@ -209,7 +209,7 @@ def shapes(
                 if shared <= limits.shared:
                     turns = -(-blocks * groups // limits.multiprocessors)
                     cost = turns * cycles(whole, needs, numbers.size)
-                    yield Shape(whole, groups, shared, cost, registers(whole, needs))
+                    yield Shape(whole, groups, shared, cost)
 
 
 def _sizes(

@@ -15,12 +15,12 @@ from dataclasses import astuple, dataclass, fields
 from gatewright.runtime.cuda.availability import CudaUnavailableError
 from gatewright.runtime.cuda.compiler import compiled, why_not_compiled
 from gatewright.runtime.cuda.devices import Code
+from gatewright.runtime.cuda.estimates import most_registers
 from gatewright.runtime.cuda.kernel import Kernel, Kind
 from gatewright.runtime.cuda.sass import MachineCode, machine_codes
 from gatewright.runtime.load import load_module
 
 ARCHITECTURES = ("sm_80", "sm_90", "sm_120")
-REGISTERS, MOST_OF_A_THREAD = 65536, 255
 # The most shared memory that a block can ask for, in bytes, by architecture.
 SHARED = {"sm_80": 163 * 1024, "sm_90": 227 * 1024, "sm_100": 227 * 1024, "sm_120": 99 * 1024}
 ROW_THREADS, SUM_THREADS = 128, 256
@@ -61,9 +61,8 @@ class KernelReport:
         }
         if self.dtype == "float32":
             counts["float64 instructions"] = self.float64
-        # Warps share the registers in four parts.
-        needed = self.registers * -(-self.threads // 128) * 128
-        counts["registers too many for its block"] = max(0, needed - REGISTERS)
+        too_many = max(0, self.registers - most_registers(self.threads))
+        counts["registers too many for its block"] = too_many
         counts["bytes of shared memory too many"] = max(0, self.shared - SHARED[self.arch])
         where = f"{self.kernel} ({self.dtype}, {self.arch})"
         return tuple(f"{where} has {count} {what}" for what, count in counts.items() if count)

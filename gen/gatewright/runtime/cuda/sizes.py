@@ -8,10 +8,10 @@
     SUMS     sums that a thread has of each total, EACH * PARTS: of the rows of all these warps
     KIND     what is multiplied: a value of KINDS
     WIDTH    words of a row that are multiplied: all units, and zeros
-    FILLED   of these, words that threads write, four at a time
+    FILLED   of these, words that threads write; other blocks copy them four at a time
     HELD     words of each matrix in registers of a thread; 0: all stand in shared memory
     REST     words of a row of a matrix in shared memory, the last ones: WIDTH - 4 * PARTS * HELD
-             on tensor cores, else WIDTH - HELD
+             (all of them without tensor cores)
     TILES    operands in shared memory at once: all of a product, or one
     OPERANDS operands that blocks exchange at once at most
 

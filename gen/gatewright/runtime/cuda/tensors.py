@@ -39,6 +39,7 @@ def dtype_of(name: str) -> Any:
 def tf32() -> Iterator[None]:
     """Let PyTorch multiply float32 as tf32 on a GPU, and set its switch back."""
     switch = torch().backends.cuda.matmul
+    newer = getattr(switch, "fp32_precision", None)
     before: Any
     wanted: Any
     try:
@@ -54,3 +55,6 @@ def tf32() -> Iterator[None]:
         yield
     finally:
         setattr(switch, name, before)
+        # The older switch leaves "ieee" in the newer one, where "none" follows the global one.
+        if newer is not None:
+            switch.fp32_precision = newer
