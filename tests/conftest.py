@@ -26,6 +26,9 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["GATEWRIGHT_CACHE"] = tempfile.mkdtemp(prefix="gatewright-tests-")
     atexit.register(shutil.rmtree, os.environ["GATEWRIGHT_CACHE"], ignore_errors=True)
 
+# As many devices as a mesh needs in which a sum over devices is one; JAX reads it once.
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+
 KernelsOf = Callable[..., Kernels]
 
 
@@ -43,8 +46,8 @@ def pytest_collection_finish() -> None:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Give each worker neighbouring tests: what one compiled, the next finds in memory.
 
-    A worker that is done takes from the end of another's. Where a distribution was asked for by
-    name, it is as asked.
+    A worker that is done takes from the end of another's. Other distributions than `load`, which
+    is what nobody asked for, are as asked.
     """
     if config.getvalue("dist") != "load":
         return None

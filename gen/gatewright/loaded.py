@@ -157,7 +157,7 @@ class LoadedCell:
         CPU kernels use up to `threads` threads: GATEWRIGHT_THREADS, or all processors, if None.
         `reference` interprets the Programs with NumPy: slow, and right by reading.
         """
-        real(dtype)
+        dtype = real(dtype).name
         constants = {constant.name: constant.value for constant in self.cell.constants}
         if target == "reference":
             from gatewright.verify.reference import ReferenceKernels

@@ -367,13 +367,14 @@ def test_a_clipped_cell_is_clipped_whatever_runs_it(route: str) -> None:
 @pytest.mark.parametrize("route", jax_kernels.ROUTES)
 def test_a_mesh_of_devices_gets_the_sum_of_their_gradients(route: str) -> None:
     cell = gatewright.load("gru")
-    params, carry, xs = drawn(cell)
+    params, carry, xs = drawn(cell, batch=4)
     kinds = jax.sharding
+    assert len(jax.devices()) > 1
     every, rows, steps = (kinds.PartitionSpec(*each) for each in ((), ("rows",), (None, "rows")))
     sequence = gatewright.jax.sequence(cell, route=route)
     mapped = jax.shard_map(
         sequence,
-        mesh=kinds.Mesh(np.array(jax.devices()[:1]), ("rows",)),
+        mesh=kinds.Mesh(np.array(jax.devices()[:2]), ("rows",)),
         in_specs=(every, rows, steps),
         out_specs=(rows, steps),
     )
@@ -383,6 +384,25 @@ def test_a_mesh_of_devices_gets_the_sum_of_their_gradients(route: str) -> None:
         return jax.jit(jax.grad(partial(loss, run), argnums=(0, 1, 2)))(params, carry, xs)
 
     assert furthest(slope(mapped), slope(sequence)) < 1e-12
+
+
+@pytest.mark.parametrize("route", jax_kernels.ROUTES)
+def test_transforms_that_recompute_donate_or_replicate_give_the_same(route: str) -> None:
+    cell = gatewright.load("gru")
+    params, carry, xs = drawn(cell)
+    sequence = gatewright.jax.sequence(cell, route=route)
+    plain = jax.grad(partial(loss, sequence))(params, carry, xs)
+    again = jax.grad(partial(loss, jax.checkpoint(sequence)))(params, carry, xs)
+    assert furthest(again, plain) < 1e-14
+    expected = sequence(params, carry, xs)
+    # The final states have the place of the initial ones.
+    states = jax.tree.map(jnp.array, carry)
+    donated = jax.jit(sequence, donate_argnums=1)(params, states, xs)
+    assert furthest(donated, expected) < 1e-14
+    twice = jax.tree.map(lambda each: jnp.stack([each, each]), (carry, xs))
+    found = jax.pmap(sequence, in_axes=(None, 0, 0))(params, *twice)
+    replicas = [jax.tree.map(lambda each, at=at: each[at], found) for at in range(2)]
+    assert all(furthest(each, expected) < 1e-14 for each in replicas)
 
 
 # --------------------------------------------------------------------------------- mistakes

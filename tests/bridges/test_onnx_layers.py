@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,14 @@ def apart(model: Any, layer: Any, parameters: dict[str, Any], T: int, B: int) ->
     return max(float(np.max(np.abs(a - b))) for a, b in pairs)
 
 
+def names_read(graph: Any) -> Iterator[str]:
+    """Yield what the nodes of a graph read, and those of the graphs in it."""
+    for node in graph.node:
+        yield from node.input
+        for attribute in node.attribute:
+            yield from names_read(attribute.g)
+
+
 @pytest.mark.parametrize(("cell", "options", "form", "nodes"), CASES, ids=str)
 def test_a_model_of_layers_agrees_for_every_number_of_steps_and_rows(
     cell: str, options: dict[str, Any], form: dict[str, Any], nodes: list[str]
@@ -74,6 +83,8 @@ def test_a_model_of_layers_agrees_for_every_number_of_steps_and_rows(
     layer, parameters = made(cell, options)
     model = gatewright.onnx.export(layer, parameters, **form)
     kinds = [node.op_type for node in model.graph.node]
+    read = {*names_read(model.graph), *(each.name for each in model.graph.output)}
+    assert all(read & set(node.output) for node in model.graph.node)
     assert [each for each in kinds if each in ("LSTM", "GRU", "RNN", "Scan")] == nodes
     for T, B in SIZES:
         assert apart(model, layer, parameters, T, B) < 1e-5

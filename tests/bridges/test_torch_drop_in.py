@@ -193,6 +193,32 @@ def test_weights_of_pytorch_reach_a_parametrized_weight() -> None:
     assert distance(flat(ours(x)), flat(theirs(x))) < TOLERANCE
 
 
+def test_weights_of_another_precision_reach_a_parametrized_weight() -> None:
+    ours = gatewright.torch.layer("lstm", 4, 6, dtype=torch.float64)
+    held: Any = ours.l0
+    parametrizations.weight_norm(held, "U_f")
+    theirs = torch.nn.LSTM(4, 6)
+    ours.load_torch_state_dict(theirs.state_dict())
+    found = ours.torch_state_dict()["weight_hh_l0"]
+    assert found.dtype == torch.float64
+    assert distance([found], [theirs.weight_hh_l0.double()]) < TOLERANCE
+
+
+def test_who_reads_weights_does_not_advance_a_norm() -> None:
+    layer = gatewright.torch.layer("lstm", 4, 6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.nn.utils.spectral_norm(layer.l0, "U_f")
+    held: Any = layer.l0
+    before = held.U_f_u.clone()
+    layer.torch_state_dict()
+    assert layer.all_weights
+    assert torch.equal(held.U_f_u, before)
+    assert held.training
+    layer(draw(5, 3, 4).float())
+    assert not torch.equal(held.U_f_u, before)
+
+
 # Gradients under the hands of others.
 
 

@@ -180,6 +180,21 @@ def test_nothing_in_gives_nothing_out(sizes: tuple[int, int]) -> None:
     assert not any(array.any() for array in found.parameters.values())
 
 
+def test_no_rows_have_no_lengths() -> None:
+    layer = gatewright.layer("gru", INPUT, HIDDEN)
+    run = layer.forward(layer.init(), np.zeros((5, 0, INPUT), "float32"), lengths=[])
+    assert run.y.shape == (5, 0, HIDDEN) and run.y.dtype == np.float32
+    found = layer.backward(run, np.zeros_like(run.y))
+    assert isinstance(found.x, np.ndarray) and found.x.shape == (5, 0, INPUT)
+
+
+def test_an_option_is_offered_and_its_room_for_settings_is_not() -> None:
+    with pytest.raises(ArgumentError, match="did you mean `num_layers`"):
+        gatewright.layer("lstm", INPUT, HIDDEN, num_layer=2)
+    with pytest.raises(SpecError):
+        gatewright.layer("lstm", INPUT, HIDDEN, setting=1)
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -300,6 +300,12 @@ def test_sizes_targets_and_dtypes_are_checked(call: Any, sentence: str) -> None:
     assert sentence in str(caught.value)
 
 
+@pytest.mark.parametrize("target", ["cpu", "reference"])
+@pytest.mark.parametrize("dtype", [np.float64, np.dtype("float64")])
+def test_a_dtype_may_be_numpys(target: str, dtype: Any) -> None:
+    assert load("elman").compile(target, dtype).dtype == "float64"
+
+
 def test_a_cell_shows_itself() -> None:
     lstm = load("lstm")
     assert "c' = f * c + i * g" in repr(lstm)

@@ -174,8 +174,12 @@ def varying(array: Any) -> frozenset[str]:
 def vary(array: Any, axes: frozenset[str]) -> Any:
     """Return an array as one that varies over these axes of a mesh too."""
     more = tuple(axes - varying(array))
-    # Versions without it infer nothing from what is missing.
-    return jax.lax.pcast(array, more, to="varying") if more and hasattr(jax.lax, "pcast") else array
+    if not more:
+        return array
+    if hasattr(jax.lax, "pcast"):
+        return jax.lax.pcast(array, more, to="varying")
+    # Its name before.
+    return getattr(jax.lax, "pvary")(array, more)  # noqa: B009
 
 
 def _described(shape: Shape, dtype: Any) -> Any:

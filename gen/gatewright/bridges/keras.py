@@ -112,12 +112,13 @@ def layers(model: Any) -> tuple[Weights, ...]:
         return layers(model.forward_layer) + layers(model.backward_layer)
     if kind in KINDS:
         return (_converted(model, kind),)
-    if any(each.__name__ in (*KINDS, "RNN") for each in type(model).__mro__):
+    if any(each.__name__ in (*KINDS, "RNN", "Bidirectional") for each in type(model).__mro__):
         raise ArgumentError(
             f"what layer {model.name!r} computes, a {kind}, is unknown: `from_keras` takes the "
             f"arrays of `get_weights` if it is one of {', '.join(KINDS)}"
         )
-    return tuple(found for each in getattr(model, "layers", ()) for found in layers(each))
+    inner = [*getattr(model, "layers", ()), *([model.layer] if hasattr(model, "layer") else [])]
+    return tuple(found for each in inner for found in layers(each))
 
 
 def _converted(layer: Any, kind: str) -> Weights:

@@ -22,15 +22,15 @@ from pathlib import Path
 from typing import Any
 
 from gatewright import __version__
-from gatewright.bridges.arguments import cell_of, checked_parameters, dtype_of
+from gatewright.bridges.arguments import cell_of, checked_parameters
 from gatewright.bridges.blocks import Weights
 from gatewright.bridges.missing import missing
 from gatewright.bridges.onnx_graph import Graph, Node, Shape, scan
-from gatewright.bridges.onnx_layers import stacked_layers
+from gatewright.bridges.onnx_layers import checked_groups, stacked_layers
 from gatewright.bridges.onnx_native import GATES, Operator, native, operator_of, weights_of
 from gatewright.language.cell import Cell
 from gatewright.layers.network import Network
-from gatewright.runtime.validate import ArgumentError, Array, checked_dict
+from gatewright.runtime.validate import ArgumentError, Array
 
 try:
     import onnx
@@ -67,9 +67,10 @@ def export(
     """
     described = getattr(cell, "network", None)
     if isinstance(described, Network):
-        arrays = checked_dict("parameters", parameters, tuple(described.shapes))
-        use = _operator(described.cell, dtype_of(arrays), native_operator)
-        graph, dtype = stacked_layers(described, arrays, use, cell.batch_first)
+        groups, learned = checked_groups(described, parameters)
+        dtype = next(iter(groups.values())).dtype
+        use = _operator(described.cell, dtype, native_operator)
+        graph = stacked_layers(described, groups, learned, use, cell.batch_first)
     else:
         known = cell_of(cell)
         checked = checked_parameters(known, parameters)

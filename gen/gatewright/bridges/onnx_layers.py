@@ -50,16 +50,17 @@ def checked_groups(network: Network, given: object) -> tuple[dict[str, Checked],
 
 
 def stacked_layers(
-    network: Network, given: object, operator: Operator | None, batch_first: bool
-) -> tuple[Graph, str]:
-    """Return the model of a network, each cell as `operator` or else a `Scan`, and its dtype.
+    network: Network,
+    groups: Mapping[str, Checked],
+    learned: Mapping[str, Array],
+    operator: Operator | None,
+    batch_first: bool,
+) -> Graph:
+    """Return the model of a network, each cell as `operator` or else a `Scan`.
 
-    Raises ArgumentError if parameters do not fit.
+    `groups` and `learned` are what `checked_groups` returns.
     """
-    groups, learned = checked_groups(network, given)
-    dtype = next(iter(groups.values())).dtype
-    made = _Layers(network, groups, learned, operator, batch_first)
-    return made.graph(), dtype
+    return _Layers(network, groups, learned, operator, batch_first).graph()
 
 
 class _Layers:
@@ -85,7 +86,9 @@ class _Layers:
         network, names = self.network, self.names
         inputs = {name: self._time_first(names.inputs[name]) for name in network.inputs}
         for name, axis in SIZES.items():
-            self._size(name, next(iter(inputs.values())), axis)
+            # Masks of zoneout have both, and learned initial states as many rows as x.
+            if network.zoneout or (network.learn_initial_state and axis):
+                self._size(name, next(iter(inputs.values())), axis)
         inputs |= {name: self._mean(name, rate) for name, rate in network.zoneout}
         first = network.cell.inputs[0].name
         finals: dict[str, list[str]] = {name: [] for name in names.final}

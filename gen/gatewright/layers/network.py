@@ -200,7 +200,8 @@ def network_and(
         return network(*arguments, **others), found
     except SpecError as error:
         if {each.code for each in error.diagnostics} & UNKNOWN_SETTING:
-            _refuse_misspelt(others, (*own, *LAYER_OPTIONS, *signature(network).parameters))
+            named = [n for n in signature(network).parameters if n not in ("cell", "settings")]
+            _refuse_misspelt(others, (*own, *LAYER_OPTIONS, *named))
         raise
 
 

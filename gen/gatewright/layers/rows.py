@@ -101,6 +101,9 @@ def rows_of(x: Any, lengths: Any, network: Network, batch_first: bool, dtype: st
     if not batched:
         raise ArgumentError("`lengths` need x [T, B, input], or [B, T, input] if batch_first")
     counts = checked_lengths(lengths, T, B)
+    if not B:
+        # Nothing is cut into segments where there are no rows.
+        return Rows(found, (Segment(0, T, B),), None, batch_first)
     order = np.argsort(-counts, kind="stable")
     ordered = {name: array[:, order] for name, array in found.items()}
     return Rows(ordered, segments(counts[order].tolist()), order, batch_first)

@@ -113,8 +113,7 @@ def _joined(
     """Return what segments have found as one array [T, B, dim], itself if it is all."""
     if len(found) == 1 and found[0][1].shape[:2] == (T, B):
         return found[0][1][::-1] if backwards else found[0][1]
-    kind = found[0][1].dtype if found else np.dtype("float64")
-    whole = np.zeros((T, B, *dims), kind)
+    whole = np.zeros((T, B, *dims), found[0][1].dtype)
     for part, array in found:
         part.of(whole, backwards)[...] = array
     return whole

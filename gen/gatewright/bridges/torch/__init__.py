@@ -2,11 +2,12 @@
 
     functions  the function table in PyTorch's words
     eager      a forward Program in plain operations: any device, every derivative
-    registration  how an operator of PyTorch runs: on the CPU, under autograd, traced, under vmap
+    registration  how an operator of PyTorch runs: on a device, under autograd, traced, under vmap
     contract   what the operators take and return, and whether it fits
-    operators  compiled kernels as operators of PyTorch
-    cuda       kernels on a GPU as a function of CUDA tensors, with its gradient
-    gpu        what runs CUDA tensors: these kernels, else plain operations with a reason
+    sequence_operators  the three operators of a generated file, wherever they run
+    operators  compiled kernels of the CPU as these operators
+    cuda       kernels on a GPU as these operators
+    gpu        what runs CUDA tensors: those operators, else plain operations with a reason
     guards     what is refused, with a sentence
     backend    kernels or plain operations, and why
     inputs     what a caller gives, in whichever form, and the way back to it

@@ -246,7 +246,7 @@ class RecurrentLayer(nn.Module):
 
     def _given(self, group: str) -> list[Tensor]:
         """Return the parameters of a layer and direction; those that are not learned are zero."""
-        held: nn.ParameterDict = self._computed(group)
+        held: nn.ParameterDict = self._computed(group, self.training)
         found: list[Tensor] = []
         for name, shape in self.network.parameters(group).items():
             # The module itself takes longer, but finds what a parametrization has put in its place.
@@ -298,12 +298,19 @@ class RecurrentLayer(nn.Module):
         first: Tensor = next(iter(held._parameters.values() or held.values()))
         return first
 
-    def _computed(self, group: str) -> nn.ParameterDict:
-        """Return the parameters of a layer and direction as they are for the next call."""
+    def _computed(self, group: str, training: bool = False) -> nn.ParameterDict:
+        """Return the parameters of a layer and direction as they are for the next call.
+
+        Only a call of a layer in training may advance what a norm remembers from call to call.
+        """
         held = self._held(group)
         # A dict of parameters is never called, but pruning and the older norms set weights here.
-        for hook in held._forward_pre_hooks.values():
-            hook(held, ())
+        if held._forward_pre_hooks:
+            before = held.training
+            held.train(training)
+            for hook in held._forward_pre_hooks.values():
+                hook(held, ())
+            held.train(before)
         return held
 
     def _held(self, name: str) -> nn.ParameterDict:

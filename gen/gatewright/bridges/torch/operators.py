@@ -165,8 +165,11 @@ class Operators:
         return {n: k for n, k in self._read.items() if n in self.contract.layout.inputs}
 
     def _run_directly(self, ctx: Any, threads: int, *given: Tensor) -> Tensors:
-        values, ctx.known = self._run(threads, given, True)
-        results, wholes, kept = self._kept(values, ctx.known.sizes["T"])
+        values, known = self._run(threads, given, True)
+        # Views cost nothing to hold; copies would stay as long as the graph does.
+        views = all(each.is_contiguous() for each in known.tensors)
+        ctx.known = known if views else None
+        results, wholes, kept = self._kept(values, known.sizes["T"])
         remember(self.contract, ctx, threads, given, (*wholes, *kept))
         return results
 

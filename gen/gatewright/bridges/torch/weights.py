@@ -48,7 +48,7 @@ def load(layer: RecurrentLayer, state_dict: Mapping[str, Tensor]) -> None:
         for name, value in found.items():
             held, key = places[name]
             if parametrize.is_parametrized(held, key):
-                setattr(held, key, value)
+                setattr(held, key, value.to(getattr(held, key)))
             else:
                 held[key].copy_(value)
 
