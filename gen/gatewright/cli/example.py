@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NAMES = ("adding", "copying", "reversal", "forecast", "char_lm")
 PEERS = ("torch.nn", "loop", "eager")
-# What PyTorch's generators take.
+# The generators of batches take a seed modulo 2^63.
 LARGEST_SEED = 2**63 - 1
 
 
@@ -80,7 +80,8 @@ def example(name: str, **given: object) -> int:
     EXAMPLE is adding, copying, reversal, forecast or char_lm. Small takes seconds, full takes
     minutes. Prints the loss after every twentieth of the steps, beside that of an answer without a
     memory, and what the trained model does. With --against, everybody starts from the same weights;
-    exit code 1 if somebody's first losses are others.
+    exit code 1 if somebody's first losses are others. "At the peak" is the ratio of kernels that
+    only multiply, at the peak of our own product.
     """
     options = Options(**given)  # type: ignore[arg-type]
     if options.against and options.plot:
