@@ -11,8 +11,6 @@ he is given, and to look whether he did would make the processor wait for the GP
 
 from __future__ import annotations
 
-import hashlib
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -25,7 +23,7 @@ from torch import Tensor
 from gatewright.bridges.torch.contract import Contract, Tensors
 from gatewright.bridges.torch.eager import EagerSequence
 from gatewright.bridges.torch.registration import Operator
-from gatewright.bridges.torch.sequence_operators import Computed, sequence_operators
+from gatewright.bridges.torch.sequence_operators import Computed, operator_name, sequence_operators
 from gatewright.loaded import LoadedCell
 from gatewright.runtime.cuda.availability import require_cuda, simulated
 from gatewright.runtime.cuda.devices import Device, EmulatedDevice
@@ -91,26 +89,23 @@ def refuse_mixed(names: Sequence[str], tensors: Sequence[Tensor]) -> None:
             raise ArgumentError(f"`{name}` is of {tensor.dtype}, but the inputs of {first.dtype}")
 
 
-@lru_cache(maxsize=256)
+_known: dict[str, CudaOperators] = {}
+
+
 def cuda_operators(loaded: LoadedCell) -> CudaOperators:
     """Return the operators of a cell; those of one generated file are registered once."""
-    text = loaded.source("cuda")
-    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    cell = re.sub("[^a-z0-9_]", "_", loaded.cell.identifier.lower())
-    return _registered(f"{cell}_{digest}_cuda", text, loaded)
-
-
-@cache
-def _registered(name: str, text: str, loaded: LoadedCell) -> CudaOperators:
-    return CudaOperators(name, text, loaded)
+    name = operator_name(loaded, "cuda")
+    if name not in _known:
+        _known[name] = CudaOperators(name, loaded)
+    return _known[name]
 
 
 class CudaOperators:
     """The three operators of one generated file."""
 
-    def __init__(self, name: str, text: str, loaded: LoadedCell) -> None:
-        self.name, self.text, self.loaded = name, text, loaded
-        self.contract = Contract(load_module(text, "cuda", "float32").layout, apart=True)
+    def __init__(self, name: str, loaded: LoadedCell) -> None:
+        self.name, self.text, self.loaded = name, loaded.source("cuda"), loaded
+        self.contract = Contract(load_module(self.text, "cuda", "float32").layout, apart=True)
         self.names, self.final = tuple(self.contract.dims), self.contract.final
         computed = Computed(self._infer, self._keep, self._reverse, "products", _PLACES)
         made = sequence_operators(name, self.contract, computed, EagerSequence(loaded))

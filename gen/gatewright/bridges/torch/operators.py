@@ -10,8 +10,6 @@ Why a sequence and not a step: a call of an operator costs tens of microseconds,
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from operator import is_
@@ -26,6 +24,7 @@ from gatewright.bridges.torch.eager import EagerSequence
 from gatewright.bridges.torch.registration import Direct, alone
 from gatewright.bridges.torch.sequence_operators import (
     Computed,
+    operator_name,
     remember,
     sequence_operators,
     wanted,
@@ -41,8 +40,7 @@ _known: dict[str, Operators] = {}
 
 def operators(loaded: LoadedCell) -> Operators:
     """Return the operators of a cell; those of one generated file are registered once."""
-    digest = hashlib.sha256(loaded.source("cpu").encode()).hexdigest()[:12]
-    name = f"{re.sub('[^a-z0-9_]', '_', loaded.cell.identifier.lower())}_{digest}"
+    name = operator_name(loaded, "cpu")
     if name not in _known:
         _known[name] = Operators(name, loaded)
     return _known[name]

@@ -16,9 +16,11 @@ depend on where it runs.
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from torch import Tensor
@@ -28,6 +30,7 @@ from gatewright.bridges.torch.contract import Contract, Tensors
 from gatewright.bridges.torch.eager import EagerSequence
 from gatewright.bridges.torch.registration import Derivative, Direct, Operator, Rules
 from gatewright.bridges.torch.second_order import second_order
+from gatewright.loaded import LoadedCell
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,14 @@ class SequenceOperators:
     sequence: Operator
     kept: Operator
     backward: Operator
+
+
+@lru_cache(maxsize=512)
+def operator_name(loaded: LoadedCell, target: str) -> str:
+    """Return what the operators of a cell's file for a target are called: by cell and digest."""
+    digest = hashlib.sha256(loaded.source(target).encode()).hexdigest()[:12]
+    cell = re.sub("[^a-z0-9_]", "_", loaded.cell.identifier.lower())
+    return f"{cell}_{digest}" + ("" if target == "cpu" else f"_{target}")
 
 
 def sequence_operators(
