@@ -35,8 +35,7 @@ KernelsOf = Callable[..., Kernels]
 def pytest_collection_finish() -> None:
     """Let the garbage collector leave out what was imported: compilers make it run often.
 
-    PyTorch, JAX and Numba are half a million objects, and walking through them was a third of the
-    time that a compilation took.
+    It would walk through every object of PyTorch, JAX and Numba again and again.
     """
     gc.collect()
     gc.freeze()
