@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -240,6 +241,28 @@ def test_every_cell_can_be_one_kernel() -> None:
         programs = load(name).programs
         for program in (programs.forward, programs.reverse):
             assert why_no_whole(program) == ""
+
+
+TWO_SIZES = """\
+cell: two_sizes
+inputs: {x: input}
+states: {h: hidden, m: memory}
+parameters:
+  W: [hidden, input]
+  U: [hidden, hidden]
+  V: [memory, memory]
+equations:
+  h': tanh(W @ x + U @ h)
+  m': tanh(V @ m)
+output: h'
+"""
+
+
+def test_a_cell_of_two_sizes_cannot(tmp_path: Path) -> None:
+    path = tmp_path / "two_sizes.yaml"
+    path.write_text(TWO_SIZES)
+    forward = load(path).programs.forward
+    assert why_no_whole(forward) == "its steps compute over more than one dimension"
 
 
 @pytest.mark.parametrize("limits", [H100, A100])
