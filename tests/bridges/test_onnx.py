@@ -347,7 +347,7 @@ def test_wrong_arguments_of_an_export_are_refused_in_a_sentence(tmp_path: Path) 
     mixed = {**good, "b_n": good["b_n"].astype("float64")}
     short = {**good, "U_n": good["U_n"][:, 1:]}
     cases: list[tuple[Any, Any, dict[str, Any], str]] = [
-        ("mgu", good, {}, "`cell` must come from gatewright.load; got str"),
+        ("mgu", good, {}, "`cell` must come from gatewright.load or gatewright.layer; got str"),
         (cell, {}, {}, "parameters lack `W_f`"),
         (cell, mixed, {}, "`b_n` must have dtype float32; got float64"),
         (cell, {k: v.astype("int32") for k, v in good.items()}, {}, "float32 or float64; got"),

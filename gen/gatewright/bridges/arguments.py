@@ -27,11 +27,14 @@ class Checked(NamedTuple):
     dtype: str
 
 
-def cell_of(cell: object) -> Cell:
-    """Return what the language knows of a loaded cell. Raises ArgumentError for anything else."""
+def cell_of(cell: object, source: str = "gatewright.load") -> Cell:
+    """Return what the language knows of a loaded cell.
+
+    Raises ArgumentError for anything else, which says that it comes from `source`.
+    """
     if not isinstance(cell, LoadedCell):
         given = type(cell).__name__
-        raise ArgumentError(f"`cell` must come from gatewright.load; got {given}")
+        raise ArgumentError(f"`cell` must come from {source}; got {given}")
     return cell.cell
 
 

@@ -72,7 +72,7 @@ def export(
         use = _operator(described.cell, dtype, native_operator)
         graph = stacked_layers(described, groups, learned, use, cell.batch_first)
     else:
-        known = cell_of(cell)
+        known = cell_of(cell, "gatewright.load or gatewright.layer")
         checked = checked_parameters(known, parameters)
         use, dtype = _operator(known, checked.dtype, native_operator), checked.dtype
         graph = native(known, checked, use) if use else scan(known, checked)
