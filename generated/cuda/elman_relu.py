@@ -210,10 +210,11 @@ def steps_vjp(T, ct_y, d_h, h, U, d_a_h_next):
 
 
 @driver
-def backward(T, more, ct_y, d_h, h, U, d_a_h_next, W, d_x, x, d_W, d_U, d_b):
+def backward(T, more, inputs, ct_y, d_h, h, U, d_a_h_next, W, d_x, x, d_W, d_U, d_b):
     """Run T time steps from the last to the first."""
     steps_vjp(T, ct_y, d_h, h, U, d_a_h_next)
-    after_vjp(W, flat(d_a_h_next, 0, T), flat(d_x, 0, T))
+    if inputs:
+        after_vjp(W, flat(d_a_h_next, 0, T), flat(d_x, 0, T))
     outers_vjp(more, flat(d_a_h_next, 0, T), flat(x, 0, T), d_W, flat(h, 0, T), d_U, d_b)
 
 

@@ -342,6 +342,7 @@ def steps_vjp(
 def backward(
     T,
     more,
+    inputs,
     ct_y,
     d_h,
     n,
@@ -384,7 +385,8 @@ def backward(
         d_p,
         d_h_products,
     )
-    after_vjp(W, flat(d_p, 0, T), flat(d_x, 0, T))
+    if inputs:
+        after_vjp(W, flat(d_p, 0, T), flat(d_x, 0, T))
     outers_vjp(
         more,
         flat(d_p, 0, T),

@@ -443,6 +443,7 @@ def steps_vjp(
 def backward(
     T,
     more,
+    inputs,
     ct_y,
     d_h,
     z,
@@ -478,9 +479,10 @@ def backward(
     steps_vjp(
         T, ct_y, d_h, z, n, h, U_n, r, U_r, U_z, d_h_next, d_a_n, d_a_z, d_r_h, d_a_r, d_h_products
     )
-    after_vjp(
-        W_r, W_z, W_n, flat(d_a_r, 0, T), flat(d_a_z, 0, T), flat(d_a_n, 0, T), flat(d_x, 0, T)
-    )
+    if inputs:
+        after_vjp(
+            W_r, W_z, W_n, flat(d_a_r, 0, T), flat(d_a_z, 0, T), flat(d_a_n, 0, T), flat(d_x, 0, T)
+        )
     outers_vjp(
         more,
         flat(d_a_r, 0, T),

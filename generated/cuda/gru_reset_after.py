@@ -462,6 +462,7 @@ def steps_vjp(
 def backward(
     T,
     more,
+    inputs,
     ct_y,
     d_h,
     z,
@@ -516,9 +517,10 @@ def backward(
         d_a_r,
         d_h_products,
     )
-    after_vjp(
-        W_r, W_z, W_n, flat(d_a_r, 0, T), flat(d_a_z, 0, T), flat(d_a_n, 0, T), flat(d_x, 0, T)
-    )
+    if inputs:
+        after_vjp(
+            W_r, W_z, W_n, flat(d_a_r, 0, T), flat(d_a_z, 0, T), flat(d_a_n, 0, T), flat(d_x, 0, T)
+        )
     outers_vjp(
         more,
         flat(d_a_r, 0, T),

@@ -315,6 +315,7 @@ def steps_vjp(T, ct_y, d_h, g, sigmoid_h_next, h, f, U_f, U_g, d_h_next, d_a_g, 
 def backward(
     T,
     more,
+    inputs,
     ct_y,
     d_h,
     g,
@@ -340,7 +341,8 @@ def backward(
 ):
     """Run T time steps from the last to the first."""
     steps_vjp(T, ct_y, d_h, g, sigmoid_h_next, h, f, U_f, U_g, d_h_next, d_a_g, d_s, d_h_products)
-    after_vjp(W_f, W_g, flat(d_s, 0, T), flat(d_a_g, 0, T), flat(d_x, 0, T))
+    if inputs:
+        after_vjp(W_f, W_g, flat(d_s, 0, T), flat(d_a_g, 0, T), flat(d_x, 0, T))
     outers_vjp(
         more,
         flat(d_s, 0, T),

@@ -511,6 +511,7 @@ def steps_vjp(T, ct_y, d_h, o, tanh_c_next, d_c, i, g, c, f, U_i, U_g, U_o, d_a_
 def backward(
     T,
     more,
+    inputs,
     ct_y,
     d_h,
     o,
@@ -544,9 +545,10 @@ def backward(
 ):
     """Run T time steps from the last to the first."""
     steps_vjp(T, ct_y, d_h, o, tanh_c_next, d_c, i, g, c, f, U_i, U_g, U_o, d_a_o, d_a_g, d_a_i)
-    after_vjp(
-        W_i, W_g, W_o, flat(d_a_i, 0, T), flat(d_a_g, 0, T), flat(d_a_o, 0, T), flat(d_x, 0, T)
-    )
+    if inputs:
+        after_vjp(
+            W_i, W_g, W_o, flat(d_a_i, 0, T), flat(d_a_g, 0, T), flat(d_a_o, 0, T), flat(d_x, 0, T)
+        )
     outers_vjp(
         more,
         flat(d_a_i, 0, T),

@@ -702,6 +702,7 @@ def steps_vjp(
 def backward(
     T,
     more,
+    inputs,
     ct_y,
     d_h,
     o,
@@ -769,17 +770,18 @@ def backward(
         d_a_f,
         d_a_i,
     )
-    after_vjp(
-        W_i,
-        W_f,
-        W_g,
-        W_o,
-        flat(d_a_i, 0, T),
-        flat(d_a_f, 0, T),
-        flat(d_a_g, 0, T),
-        flat(d_a_o, 0, T),
-        flat(d_x, 0, T),
-    )
+    if inputs:
+        after_vjp(
+            W_i,
+            W_f,
+            W_g,
+            W_o,
+            flat(d_a_i, 0, T),
+            flat(d_a_f, 0, T),
+            flat(d_a_g, 0, T),
+            flat(d_a_o, 0, T),
+            flat(d_x, 0, T),
+        )
     outers_vjp(
         more,
         flat(d_a_i, 0, T),

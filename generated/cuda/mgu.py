@@ -326,6 +326,7 @@ def steps_vjp(T, ct_y, d_h, f, n, U_n, h, U_f, d_h_next, d_a_n, d_f_h, d_a_f, d_
 def backward(
     T,
     more,
+    inputs,
     ct_y,
     d_h,
     f,
@@ -352,7 +353,8 @@ def backward(
 ):
     """Run T time steps from the last to the first."""
     steps_vjp(T, ct_y, d_h, f, n, U_n, h, U_f, d_h_next, d_a_n, d_f_h, d_a_f, d_h_products)
-    after_vjp(W_f, W_n, flat(d_a_f, 0, T), flat(d_a_n, 0, T), flat(d_x, 0, T))
+    if inputs:
+        after_vjp(W_f, W_n, flat(d_a_f, 0, T), flat(d_a_n, 0, T), flat(d_x, 0, T))
     outers_vjp(
         more,
         flat(d_a_f, 0, T),

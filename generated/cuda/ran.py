@@ -301,6 +301,7 @@ def steps_vjp(T, ct_y, d_h, d_c, h, c, f, g, i, U_i, U_f, d_a_f, d_a_i, d_g):
 def backward(
     T,
     more,
+    inputs,
     ct_y,
     d_h,
     d_c,
@@ -329,7 +330,10 @@ def backward(
 ):
     """Run T time steps from the last to the first."""
     steps_vjp(T, ct_y, d_h, d_c, h, c, f, g, i, U_i, U_f, d_a_f, d_a_i, d_g)
-    after_vjp(W_g, W_i, W_f, flat(d_g, 0, T), flat(d_a_i, 0, T), flat(d_a_f, 0, T), flat(d_x, 0, T))
+    if inputs:
+        after_vjp(
+            W_g, W_i, W_f, flat(d_g, 0, T), flat(d_a_i, 0, T), flat(d_a_f, 0, T), flat(d_x, 0, T)
+        )
     outers_vjp(
         more,
         flat(d_g, 0, T),

@@ -265,6 +265,7 @@ def steps_vjp(T, ct_y, d_h, z, n, h, U_z, U_n, d_h_next, d_a_n, d_a_z, d_h_produ
 def backward(
     T,
     more,
+    inputs,
     ct_y,
     d_h,
     z,
@@ -289,7 +290,8 @@ def backward(
 ):
     """Run T time steps from the last to the first."""
     steps_vjp(T, ct_y, d_h, z, n, h, U_z, U_n, d_h_next, d_a_n, d_a_z, d_h_products)
-    after_vjp(W_z, W_n, flat(d_a_z, 0, T), flat(d_a_n, 0, T), flat(d_x, 0, T))
+    if inputs:
+        after_vjp(W_z, W_n, flat(d_a_z, 0, T), flat(d_a_n, 0, T), flat(d_x, 0, T))
     outers_vjp(
         more,
         flat(d_a_z, 0, T),

@@ -20,6 +20,7 @@ import gatewright.torch  # noqa: E402
 from gatewright.bridges.torch.cuda import ALLOWED, CudaOperators, cuda_operators  # noqa: E402
 from gatewright.loaded import LoadedCell, load  # noqa: E402
 from gatewright.runtime.cuda.devices import EmulatedDevice  # noqa: E402
+from gatewright.runtime.cuda.sequences import Sequences  # noqa: E402
 from gatewright.runtime.validate import ArgumentError  # noqa: E402
 from tests.bridges.cases import distance, flat, loss  # noqa: E402
 
@@ -234,3 +235,34 @@ def test_tensors_of_the_cpu_are_refused_unless_kernels_are_emulated(
         for parameter, tensor in zip(layer.parameters(), tensors[2:], strict=True):
             parameter.copy_(tensor)
     assert distance([y], [layer(tensors[0], tensors[1][None])[0]]) < TOLERANCE
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "minimal_rnn"])
+def test_gradients_of_inputs_that_nobody_wants_change_no_other(
+    gpu: EmulatedDevice, cell: str
+) -> None:
+    layer, eager = pair(cell)
+    x = torch.randn(T, B, I, dtype=torch.float64)
+    found = torch.autograd.grad(loss(layer(x)), [*layer.parameters()])
+    all_wanted = torch.autograd.grad(loss(layer(x.clone().requires_grad_())), [*layer.parameters()])
+    expected = torch.autograd.grad(loss(eager(x)), [*eager.parameters()])
+    assert distance(found, all_wanted) == 0.0
+    assert distance(found, expected) < TOLERANCE
+
+
+def test_gradients_of_inputs_that_nobody_wants_have_no_memory(
+    gpu: EmulatedDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer, _ = pair("lstm")
+    there: list[bool] = []
+    run = Sequences._run
+
+    def noted(self: Sequences, direction: str, sizes: Any, values: Any) -> None:
+        there.extend([values["d_x"] is not None] if direction == "backward" else [])
+        run(self, direction, sizes, values)
+
+    monkeypatch.setattr(Sequences, "_run", noted)
+    x = torch.randn(T, B, I, dtype=torch.float64)
+    torch.autograd.backward(loss(layer(x)))
+    torch.autograd.backward(loss(layer(x.requires_grad_())))
+    assert there == [False, True]

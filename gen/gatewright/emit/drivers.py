@@ -120,7 +120,7 @@ class Drivers:
             arrays.update((self._array(each), None) for each in driver.arguments if each != "more")
         body = self._chunk_head()
         meet = ["        meet(part)"] if self.part else []
-        optional = "after" in known and self._for_inputs_alone()
+        optional = "after" in known and self.for_inputs_alone()
         for section in ("before", "step", "after", "outers"):
             if section not in known:
                 continue
@@ -143,7 +143,7 @@ class Drivers:
         extra = (flag for flag, there in flags.items() if there)
         return [self._driver(name, _DOCS[name], ("T", "chunk", *extra, *arrays), body)]
 
-    def _for_inputs_alone(self) -> bool:
+    def for_inputs_alone(self) -> bool:
         """Tell whether `after` computes gradients of inputs and nothing that `outers` reads."""
         late = {target.name for item in self.program.statements("after") for target in item.targets}
         read = {name for item in self.program.outers for name in item.reads}

@@ -60,6 +60,7 @@ class SequenceDrivers(Drivers):
         name = "backward" if self.backwards else "forward"
         arrays: dict[str, None] = {}
         body: list[str] = []
+        optional = "after" in known and self.for_inputs_alone()
         for section in ("before", "step", "after", "outers"):
             if section not in known:
                 continue
@@ -67,10 +68,14 @@ class SequenceDrivers(Drivers):
             arrays.update((self._array(each), None) for each in driver.arguments if each != "more")
             if section == "step":
                 body += bracketed(f"{steps.name}(", steps.arguments, ")", 4)
-            else:
-                rows = [self._whole_rows(each) for each in driver.arguments]
-                body += bracketed(f"{driver.name}(", rows, ")", 4)
-        extra = ("more",) if self.backwards else ()
+                continue
+            rows, indent = [self._whole_rows(each) for each in driver.arguments], 4
+            if section == "after" and optional:
+                body.append("    if inputs:")
+                indent = 8
+            body += bracketed(f"{driver.name}(", rows, ")", indent)
+        flags = {"more": self.backwards, "inputs": optional}
+        extra = (flag for flag, there in flags.items() if there)
         doc = f"Run T time steps{' from the last to the first' if self.backwards else ''}."
         return [steps, self._driver(name, doc, ("T", *extra, *arrays), body)]
 

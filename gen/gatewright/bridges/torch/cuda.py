@@ -139,11 +139,9 @@ class CudaOperators:
         names = (*self.names, *("what the reverse is given" for _ in others))
         refuse_mixed(names, (*given, *others))
         with _current(first):
-            found = self.kernels(first, option).reversed(self.contract, tensors)
-        flags = self.contract.wanted(inputs, states)
-        return tuple(
-            each if flag else first.new_empty(0) for each, flag in zip(found, flags, strict=True)
-        )
+            found = self.kernels(first, option).reversed(self.contract, tensors, inputs, states)
+        results, wanted = iter(found), self.contract.wanted(inputs, states)
+        return tuple(next(results) if each else first.new_empty(0) for each in wanted)
 
 
 class TensorKernels:
@@ -167,25 +165,27 @@ class TensorKernels:
         assert run.kept is not None
         return (*results, *(self._column(contract, run.kept, n) for n in contract.columns.values()))
 
-    def reversed(self, contract: Contract, tensors: Sequence[Tensor | None]) -> Tensors:
-        """Return the gradients of what was given; the arguments are those of `Contract.split`."""
+    def reversed(
+        self, contract: Contract, tensors: Sequence[Tensor | None], inputs: bool, states: bool
+    ) -> Tensors:
+        """Return the gradients that are wanted; `tensors` are those of `Contract.split`."""
         sizes = contract.fitted_reverse(tuple([t if t is None else t.shape for t in tensors]))
         (ct_y, *cts), given, _, kept = contract.split(tensors)
-        inputs, states, parameters = _groups(contract, given)
+        held, starts, parameters = _groups(contract, given)
         y_shape = (sizes["T"], sizes["B"], *(sizes[dim] for dim in contract.layout.output_dims))
         ct_y = given[0].new_zeros(y_shape) if ct_y is None else _plain(ct_y)
         final = {
             name: torch.zeros_like(start) if ct is None else _plain(ct)
-            for (name, start), ct in zip(states.items(), cts, strict=False)
+            for (name, start), ct in zip(starts.items(), cts, strict=False)
         }
         pairs = zip(contract.every, cts[len(contract.states) :], strict=True)
         every = {name: _plain(ct) for name, ct in pairs if ct is not None}
-        held = dict(inputs)
         for names, whole in zip(contract.columns.values(), kept, strict=True):
             held |= dict(zip(names, _plain(whole).chunk(len(names), -1), strict=True))
         run = TensorRun(ct_y, {}, {}, held, sizes)
-        found = self.sequences.backward(run, parameters, ct_y, final, every)
-        return (*found.inputs.values(), *found.state.values(), *found.parameters.values())
+        found = self.sequences.backward(run, parameters, ct_y, final, every, inputs)
+        gradients = (*found.inputs.values(), *(found.state.values() if states else ()))
+        return (*gradients, *found.parameters.values())
 
     def _column(
         self, contract: Contract, kept: Mapping[str, Tensor], names: tuple[str, ...]
@@ -223,7 +223,7 @@ def _kernels(
     return TensorKernels(loaded.cell.identifier, own)
 
 
-def _groups(contract: Contract, given: Sequence[Tensor]) -> tuple[Mapping[str, Tensor], ...]:
+def _groups(contract: Contract, given: Sequence[Tensor]) -> tuple[dict[str, Tensor], ...]:
     """Return inputs, states and parameters by name, as the kernels read them."""
     named = dict(zip(contract.dims, map(_plain, given), strict=True))
     layout = contract.layout

@@ -77,6 +77,8 @@ class Sequences:
         self._memory = DeviceMemory(module.layout, device)
         self._stacked = {n for stack in module.layout.stacks.get(BACKWARD, ()) for n in stack}
         self.steps = with_steps(text, module, device, tier, products)
+        # Whether gradients of inputs are all that a routine computes, which then may be left out.
+        self._optional = "inputs" in module.arguments(BACKWARD)
         self.graphed: dict[str, GraphedSteps] = {}
         for direction, steps in self.steps.items() if graphs else ():
             assert graphs
@@ -117,11 +119,13 @@ class Sequences:
         ct_y: Tensor,
         ct_state: Tensors,
         ct_states: Tensors | None = None,
+        inputs: bool = True,
     ) -> TensorGradients:
         """Return all gradients, given cotangents of the outputs and of the final states.
 
         `ct_states` maps states to cotangents [T, B, dim] of what each step ends with, for kernels
-        of a cell with `every_state`; those that are left out are zeros.
+        of a cell with `every_state`; those that are left out are zeros. Without
+        `inputs`, there are no gradients of inputs: a product over all steps and an array less.
         """
         if run.kept is None:
             raise ArgumentError("this run kept nothing: call `forward` with `keep=True`")
@@ -133,7 +137,10 @@ class Sequences:
         for name, tensor in ct_state.items():
             self._check(name, tensor, ("B", *self.layout.states[name]), dict(sizes))
         shapes = storage(self.layout, BACKWARD, sizes, True, max(sizes["T"], 1))
-        found = self._memory.arrays({**shapes.lasting, **shapes.passing}, self.dtype)
+        gradients = {name: f"d_{name}" for name in self.layout.inputs}
+        new = {**shapes.lasting, **shapes.passing}
+        unwanted = set() if inputs or not self._optional else set(gradients.values())
+        found = self._memory.arrays({n: new[n] for n in new if n not in unwanted}, self.dtype)
         for name, tensor in ct_state.items():
             carried = found[f"d_{name}"]
             carried[sizes["T"] % carried.shape[0]] = tensor
@@ -141,9 +148,10 @@ class Sequences:
         if not sizes["T"] * sizes["B"]:
             for name in self.layout.sums:
                 found[name].zero_()
-        self._run(BACKWARD, sizes, {**values, "more": False})
+        flags = {"more": False, "inputs": inputs, **dict.fromkeys(unwanted)}
+        self._run(BACKWARD, sizes, {**values, **flags})
         return TensorGradients(
-            {name: found[f"d_{name}"] for name in self.layout.inputs},
+            {name: found[each] for name, each in gradients.items()} if inputs else {},
             {name: found[f"d_{name}"][0].clone() for name in self.layout.states},
             {name: self._gradient(name, found[f"d_{name}"]) for name in self.layout.parameters},
         )
