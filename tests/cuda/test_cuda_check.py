@@ -19,7 +19,7 @@ from tests.cuda.test_cuda_sequences import Recorder
 
 from gatewright.cli.app import run
 from gatewright.loaded import load
-from gatewright.runtime.cuda import cubins, gpu
+from gatewright.runtime.cuda import cubins, gpu, matrices
 from gatewright.runtime.cuda.availability import CudaUnavailableError
 from gatewright.runtime.cuda.compiler import why_not_compiled
 from gatewright.runtime.cuda.devices import EmulatedDevice, Limits
@@ -27,6 +27,7 @@ from gatewright.runtime.cuda.libcuda import Driver
 from gatewright.studies import cuda_check, cuda_run, cuda_time
 from gatewright.studies.cuda_check import MODES, Finding, Mode, Sizes, codes, found
 from gatewright.studies.cuda_sanitizer import sanitized
+from gatewright.studies.cuda_tasks import selected
 from gatewright.studies.cuda_time import everybody, timing
 
 SMALL = Sizes(2, 3, 32, 3)
@@ -102,9 +103,11 @@ def test_everybody_is_timed_and_who_fails_says_why(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(torch, "compile", no_compiler)
     device = EmulatedDevice(tensors=True)
     clock = Clock()
-    rows = [timing("lstm", SMALL, who, device, "cpu", clock, None) for who in everybody("lstm")]
+    cell = load("lstm")
+    rows = [timing(cell, SMALL, who, device, "cpu", clock, None) for who in everybody(cell)]
     assert [row.who for row in rows] == [
         *(f"gatewright, {mode.name}" for mode in MODES),
+        "products alone, float32",
         *(f"torch.nn.LSTM, {each}" for each in cuda_time.PRECISIONS),
         "eager loop, float32",
         "torch.compile, float32",
@@ -121,12 +124,53 @@ def test_everybody_is_timed_and_who_fails_says_why(monkeypatch: pytest.MonkeyPat
 def test_a_mode_that_falls_back_is_not_timed_under_its_name() -> None:
     sizes, clock = Sizes(2, 2, 5, 3), cuda_time.NoClock()
     kernels = [
-        timing("gru", sizes, who, TINY, "cpu", clock, None)
-        for who in everybody("gru")
+        timing(load("gru"), sizes, who, TINY, "cpu", clock, None)
+        for who in everybody(load("gru"))
         if "one kernel" in who
     ]
     assert len(kernels) == 4
     assert all("tier 1" in row.why for row in kernels)
+
+
+def test_products_alone_launch_no_kernel_and_multiply_as_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What tells products apart from the rest of a step must leave out the rest, and only that."""
+    counts: list[int] = []
+    multiply = matrices.TorchMatrices.multiply
+
+    def counted(self: matrices.TorchMatrices, *arguments: Any) -> None:
+        counts[-1] += 1
+        multiply(self, *arguments)
+
+    monkeypatch.setattr(matrices.TorchMatrices, "multiply", counted)
+    launches = []
+    for who in ("gatewright, float32, steps", cuda_time.PRODUCTS):
+        device = EmulatedDevice(tensors=True)
+        counts.append(0)
+        row = timing(load("gru"), SMALL, who, device, "cpu", cuda_time.NoClock(), None)
+        assert row.why == cuda_time.NO_TIME
+        launches.append(sum(device.launches.values()))
+    assert counts[0] == counts[1] > 0
+    assert launches[0] > 0
+    assert launches[1] == 0
+
+
+def test_cells_of_an_authors_own_are_timed_watched_and_checked_in_full(tmp_path: Path) -> None:
+    """A file of the name of one in the catalogue is another cell: nothing there stands for it."""
+    path = tmp_path / "lstm.yaml"
+    path.write_text("cell: lstm\ntitle: T\nextends: gru\n")
+    chosen = selected((str(path),))
+    assert chosen.watched == (str(path),)
+    assert [(each.cell.identifier, size) for each, size in chosen.points] == [
+        ("lstm", cuda_time.LONG)
+    ]
+    assert chosen.layers == chosen.cells
+    assert not any("torch.nn" in who for who in everybody(chosen.cells[0]))
+    assert any("torch.nn" in who for who in everybody(load("lstm")))
+    every = selected()
+    assert len(every.points) == len(cuda_time.TIMED)
+    assert set(every.watched) < {each.cell.name for each in every.cells}
 
 
 def test_the_sanitizer_is_told_what_to_run_and_listened_to() -> None:
@@ -152,8 +196,8 @@ def test_the_sanitizer_is_told_what_to_run_and_listened_to() -> None:
     def late(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
         raise subprocess.TimeoutExpired("x", 1)
 
-    def tool(cells: tuple[str, ...] = ("elman",), **how: Any) -> tuple[str, str]:
-        (row,) = sanitized(("memcheck",), cells, **{"which": lambda name: "x", **how})
+    def tool(**how: Any) -> tuple[str, str]:
+        (row,) = sanitized(("memcheck",), **{"which": lambda name: "x", **how})
         return row.verdict, row.said
 
     assert tool(run=late) == ("fail", "TimeoutExpired: Command 'x' timed out after 1 seconds")
@@ -161,7 +205,6 @@ def test_the_sanitizer_is_told_what_to_run_and_listened_to() -> None:
     assert tool(run=late, until=soon) == ("not run", "there was no time left")
     assert tool(until=0.0) == ("not run", "there was no time left")
     assert tool(which=lambda name: None) == ("not run", "compute-sanitizer is not installed")
-    assert tool(()) == ("not run", "it watches elman, gru, lstm, indrnn alone")
 
 
 def test_the_command_writes_a_file_that_says_the_device_and_every_figure(
@@ -171,14 +214,14 @@ def test_the_command_writes_a_file_that_says_the_device_and_every_figure(
     assert run(["cuda", "check", "indrnn", "--no-timing", "--output", str(path)]) == 0
     shown = capsys.readouterr().out
     assert shown.startswith("emulator (none), emulated")
-    # Every mode of both of its variants, and three of PyTorch's ways of the first.
-    assert "15 pass, 0 fail" in shown
+    # Every mode and three of PyTorch's ways, of both of its variants.
+    assert "18 pass, 0 fail" in shown
     assert "racecheck: not run: it watches a GPU, and kernels are emulated" in shown
     content = json.loads(path.read_text())
     assert content["schema_version"] == 1
     assert content["device"]["emulated"] is True
     assert content["device"]["torch"]
-    assert (content["passed"], content["failed"], len(content["findings"])) == (15, 0, 15)
+    assert (content["passed"], content["failed"], len(content["findings"])) == (18, 0, 18)
     assert content["left"] == 0
     first = content["findings"][0]
     assert set(first) >= {
@@ -208,7 +251,7 @@ def test_the_file_has_all_rows_so_far_and_time_that_is_up_is_exit_code_4(
 
     monkeypatch.setattr(cuda_run, "attended", rows)
     monkeypatch.setattr(cuda_run, "require_cuda", lambda: None)
-    monkeypatch.setattr(cuda_run, "_place", lambda: (TINY, "cpu", None, None))
+    monkeypatch.setattr(cuda_run, "place", lambda: (TINY, "cpu", None, None))
     command = ["cuda", "check", "minimal_rnn", "--no-sanitizer", "--minutes", "1"]
     assert run([*command, "--output", str(path)]) == 4
     content = json.loads(path.read_text())

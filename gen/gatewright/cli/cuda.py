@@ -10,16 +10,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from gatewright.cli.output import coloured, note, print_json, table
-
-if TYPE_CHECKING:
-    from gatewright.loaded import LoadedCell
 
 SCHEMA_VERSION = 1
 # Devices whose plans can be made without them: multiprocessors, and bytes of shared memory.
@@ -97,10 +93,10 @@ def pack(
     It is for a machine without a compiler.
     """
     from gatewright.runtime.cuda.cubins import pack as packed
-    from gatewright.studies.cuda_run import launched
+    from gatewright.studies.cuda_tasks import launched, selected
 
     device = _imagined(arch, multiprocessors)
-    wanted = dict.fromkeys(launched(_loaded(cells), quick, device))
+    wanted = dict.fromkeys(launched(selected(cells), quick, device))
     count = packed(wanted, [arch], folder, jobs or os.cpu_count() or 1)
     click.echo(f"{count} kernels for {arch} in {folder}; name it in GATEWRIGHT_CUBINS")
 
@@ -108,7 +104,9 @@ def pack(
 @cuda.command("check")
 @click.argument("cells", nargs=-1)
 @click.option("--quick", is_flag=True, help="One size only, and no times.")
-@click.option("--checks/--no-checks", default=True, help="Hold kernels against the reference.")
+@click.option(
+    "--checks/--no-checks", "checking", default=True, help="Hold kernels against the reference."
+)
 @click.option("--timing/--no-timing", default=True, help="Measure times.")
 @click.option("--sanitizer/--no-sanitizer", default=True, help="Run compute-sanitizer.")
 @click.option("--one-process", is_flag=True, help="Do all in one, for what watches processes.")
@@ -120,7 +118,7 @@ def pack(
 def check(
     cells: tuple[str, ...],
     quick: bool,
-    checks: bool,
+    checking: bool,
     timing: bool,
     sanitizer: bool,
     one_process: bool,
@@ -130,12 +128,14 @@ def check(
 ) -> int:
     """Check and time every kernel on this machine's GPU.
 
-    They are held against the float64 reference. The JSON file is there after the first row and has
+    They are held against the float64 reference, and times against what is promised; CELLS that are
+    named, by path too, are timed and watched all of them. The JSON file is there after the first row and has
     all rows so far. Exit code 0: all pass; 1: one fails; 3: there is no GPU; 4: time was up. With
     GATEWRIGHT_CUDA=emulate the kernels run in the emulator, and no time is told.
     """
     from gatewright.emit.write import write_one
     from gatewright.studies.cuda_run import run
+    from gatewright.studies.cuda_tasks import selected
 
     def text(content: dict[str, Any]) -> str:
         return json.dumps({"schema_version": SCHEMA_VERSION, **content}, indent=1) + "\n"
@@ -145,7 +145,7 @@ def check(
             write_one(output, text(content))
 
     content = run(
-        _loaded(cells), quick=quick, checks=checks, timing=timing, sanitizer=sanitizer,
+        selected(cells), quick=quick, checking=checking, timing=timing, sanitizer=sanitizer,
         minutes=minutes, apart=not one_process, tell=note, save=save,
     )  # fmt: skip
     save(content)
@@ -162,22 +162,34 @@ def _print(content: dict[str, Any]) -> None:
     rows = []
     for each in content["findings"]:
         error = "" if each["error"] is None else f"{each['error']:.1e}"
-        sizes = " ".join(f"{name}={size}" for name, size in each["sizes"].items())
         where = each["where"] if each["verdict"] != "tier 1" else each["plans"].get("forward", "")
         verdict = coloured(each["verdict"])
-        rows.append((each["cell"], each["mode"], sizes, verdict, error, where))
+        rows.append((each["cell"], each["mode"], _sizes(each), verdict, error, where))
     click.echo(table(("cell", "mode", "sizes", "verdict", "worst error", "where"), rows))
     if content["timings"]:
         times = [
-            (each["cell"], each["who"], _ms(each["forward"]), _ms(each["both"]), each["why"][:60])
+            (each["cell"], _sizes(each), each["who"], _ms(each["forward"]), _ms(each["both"]),
+             each["why"][:60])
             for each in content["timings"]
-        ]
-        heads = ("cell", "who", "forward ms", "and backward ms", "")
+        ]  # fmt: skip
+        heads = ("cell", "sizes", "who", "forward ms", "and backward ms", "")
         click.echo("\n" + table(heads, times))
+    if content["targets"]:
+        kept = [
+            (each["promise"], each["where"], _ms(each["figure"]), f"{each['limit']:g}",
+             coloured(each["verdict"]))
+            for each in content["targets"]
+        ]  # fmt: skip
+        click.echo("\n" + table(("promise", "where", "figure", "limit", "verdict"), kept))
+    click.echo()
     for each in content["sanitizer"]:
         click.echo(f"{each['tool']}: {each['verdict']}: {each['said']}")
     left = f", {content['left']} not done for want of time" if content["left"] else ""
     click.echo(f"\n{content['passed']} pass, {content['failed']} fail{left}")
+
+
+def _sizes(row: dict[str, Any]) -> str:
+    return " ".join(f"{name}={size}" for name, size in row["sizes"].items())
 
 
 def _ms(value: float | None) -> str:
@@ -191,16 +203,3 @@ def _imagined(arch: str, multiprocessors: int | None = None) -> Any:
     count, shared = DEVICES[arch]
     limits = Limits(128, 32, 8, multiprocessors or count, shared, holds_weights(arch))
     return EmulatedDevice(limits=limits)
-
-
-def _loaded(names: Sequence[str]) -> list[LoadedCell]:
-    """Return the named cells, or every variant of the whole catalogue."""
-    from gatewright.language import catalogue
-    from gatewright.loaded import load
-
-    chosen = names or catalogue.names()
-    return [
-        load(name, **choices)
-        for name in chosen
-        for choices in catalogue.variants(catalogue.read_spec(name))
-    ]

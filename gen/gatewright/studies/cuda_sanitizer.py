@@ -21,7 +21,7 @@ from gatewright.runtime.cuda.availability import simulated
 from gatewright.studies.attended import LATE, LEFT, LOST
 
 TOOLS = ("memcheck", "racecheck", "synccheck", "initcheck")
-# One stage and two, one operand and several: every kind of text.
+# One stage and two, one operand and several: every kind of text in the catalogue.
 CELLS = ("elman", "gru", "lstm", "indrnn")
 SECONDS = 900.0
 _FAULTS = 77
@@ -55,7 +55,9 @@ def sanitized(
     run: Runner = subprocess.run,
     until: float = float("inf"),
 ) -> Iterator[Sanitized]:
-    """Yield what each tool says; where compute-sanitizer is missing or cannot help, that.
+    """Yield what each tool says of cells, named as on the command line.
+
+    Where compute-sanitizer is missing or cannot help, that is said.
 
     Nothing goes on after `until`, a time of `time.monotonic`.
     """
@@ -67,9 +69,6 @@ def sanitized(
             continue
         if program is None:
             yield Sanitized(tool, LEFT, "compute-sanitizer is not installed")
-            continue
-        if not cells:
-            yield Sanitized(tool, LEFT, f"it watches {', '.join(CELLS)} alone")
             continue
         if seconds <= 0:
             yield Sanitized(tool, LEFT, LATE)

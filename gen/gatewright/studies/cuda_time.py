@@ -1,5 +1,8 @@
 """Cells, device -> times: our kernels beside cuDNN, an eager loop and torch.compile on one GPU.
 
+Beside steps that run one by one stand the same calls without their kernels: what is left are
+products of matrices, which nobody can leave out.
+
 Each row says who ran what, in milliseconds, forward and forward with backward. Whoever fails says
 why in its row, and the others go on.
 
@@ -14,17 +17,22 @@ from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any, Protocol
 
-from gatewright.loaded import LoadedCell, load
-from gatewright.runtime.cuda.devices import Device
+from gatewright.language.catalogue import known
+from gatewright.loaded import LoadedCell
+from gatewright.runtime.cuda.devices import Code, Device, Launched, Limits
 from gatewright.runtime.cuda.graphs import Graphs
 from gatewright.runtime.cuda.sequences import Sequences
 from gatewright.runtime.cuda.tensors import dtype_of, torch
+from gatewright.runtime.validate import Array
 from gatewright.studies.cuda_check import MODES, Mode, Sizes, problem
 
+# The size at which cells of an author's own are timed too.
+LONG = Sizes(1024, 16, 768, 768)
 TIMED = (
-    ("lstm", Sizes(1024, 16, 768, 768)),
-    ("gru_reset_after", Sizes(1024, 16, 768, 768)),
-    ("gru", Sizes(1024, 16, 768, 768)),
+    ("lstm", LONG),
+    ("gru_reset_after", LONG),
+    ("gru", LONG),
+    ("lstm_peephole", LONG),
     ("lstm", Sizes(256, 64, 1024, 1024)),
     ("elman", Sizes(512, 16, 64, 64)),
     ("indrnn", Sizes(512, 64, 512, 512)),
@@ -35,6 +43,8 @@ LAYERS = {"lstm": "LSTM", "gru_reset_after": "GRU", "elman": "RNN"}
 # A loop of so many steps is compiled as one piece: more take minutes.
 COMPILED_STEPS = 16
 EAGER, COMPILED = "eager loop, float32", "torch.compile, float32"
+PRODUCTS = "products alone, float32"
+STEPS = next(mode for mode in MODES if mode.dtype == "float32" and mode.tier == 1)
 NO_TIME = "it ran; what an emulator takes says nothing"
 _WARM, _REPEATS = 5, 20
 
@@ -96,14 +106,58 @@ class Timing:
 Pair = tuple[Callable[[], None], Callable[[], None]]
 
 
-def everybody(cell: str) -> list[str]:
+def ours(mode: Mode) -> str:
+    """Return who runs our kernels in a mode."""
+    return f"gatewright, {mode.name}"
+
+
+def theirs(cell: LoadedCell, precision: str) -> str:
+    """Return who runs cuDNN's layer that computes what a cell does, empty if none does."""
+    # The whole cell is compared: a file of an author's own may be called `lstm` too.
+    layer = LAYERS.get(cell.cell.identifier, "") if known(cell.cell) else ""
+    return layer and f"torch.nn.{layer}, {precision}"
+
+
+def everybody(cell: LoadedCell) -> list[str]:
     """Return who can run a cell; who takes longest to begin is last."""
-    layers = [f"torch.nn.{LAYERS[cell]}, {each}" for each in PRECISIONS if cell in LAYERS]
-    return [*(f"gatewright, {mode.name}" for mode in MODES), *layers, EAGER, COMPILED]
+    layers = [theirs(cell, each) for each in PRECISIONS if theirs(cell, each)]
+    return [*map(ours, MODES), PRODUCTS, *layers, EAGER, COMPILED]
+
+
+class OnlyProducts:
+    """A device on which no kernel is launched: of steps one by one, products are left."""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+
+    @property
+    def limits(self) -> Limits:
+        """What a launch may ask for."""
+        return self.device.limits
+
+    def prepared(self, code: Code, shared: int = 0, threads: int | None = None) -> Launched:
+        """Return a function that does nothing."""
+        return lambda shape, arguments: None
+
+    def zeros(self, count: int) -> Any:
+        """Return new counters, all zero."""
+        return self.device.zeros(count)
+
+    def array(self, values: Array) -> Any:
+        """Return an array of the device with the values of a NumPy array."""
+        return self.device.array(values)
+
+    def empty(self, shape: tuple[int, ...], dtype: str) -> Any:
+        """Return an array of the device with unspecified contents."""
+        return self.device.empty(shape, dtype)
+
+    def host(self, array: Any) -> Array:
+        """Return a NumPy array with the contents of an array of the device."""
+        return self.device.host(array)
 
 
 def timing(
-    name: str,
+    cell: LoadedCell,
     sizes: Sizes,
     who: str,
     device: Device,
@@ -113,16 +167,16 @@ def timing(
 ) -> Timing:
     """Return the times of one of `everybody`; who fails says why."""
     sizes = replace(sizes, T=min(sizes.T, COMPILED_STEPS)) if who == COMPILED else sizes
-    library, _, how = who.partition(", ")
+    name, modes = cell.cell.identifier, {ours(mode): mode for mode in MODES}
     try:
-        cell = load(name)
-        if library == "gatewright":
-            mode = next(mode for mode in MODES if mode.name == how)
-            forward, both = _ours(cell, sizes, mode, device, graphs)
+        if who in modes:
+            forward, both = _ours(cell, sizes, modes[who], device, graphs)
+        elif who == PRODUCTS:
+            forward, both = _ours(cell, sizes, STEPS, OnlyProducts(device), graphs)
         elif who in (EAGER, COMPILED):
             forward, both = _eager(cell, sizes, place, who == COMPILED)
         else:
-            forward, both = _layer(name, sizes, how, place)
+            forward, both = _layer(name, sizes, who.partition(", ")[2], place)
         times = clock.milliseconds(forward), clock.milliseconds(both)
     except Exception as error:  # a peer that cannot run is a row, not the end
         why = f"{type(error).__name__}: {error}".splitlines()[0]
