@@ -42,6 +42,17 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Start a worker for each processor that this process may use.
+
+    Where a peer has brought `psutil`, `-n auto` would count the cores of the machine: half of two
+    processors that share a core, and too many where some are set aside.
+    """
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Give each worker neighbouring tests: what one compiled, the next finds in memory.
 
