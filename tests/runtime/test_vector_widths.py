@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-# Cells with one and two stages and without a product in the loop, at odd sizes, in both precisions:
-# outputs and all gradients beside the interpreted Programs, and the functions beside NumPy's.
+# Cells of one and two stages and without a product in the loop, at odd sizes, in single precision,
+# and one of them in double: outputs and all gradients beside the interpreted Programs.
 PROGRAM = """
 import sys
 import numpy as np
@@ -20,7 +20,7 @@ from gatewright.runtime.cpu import tiles
 assert tiles.vector_bytes() == int(sys.argv[1]), tiles.vector_bytes()
 worst = {}
 for dtype in ("float64", "float32"):
-    for name in ("lstm_peephole", "gru", "indrnn"):
+    for name in ("gru", "lstm_peephole", "indrnn")[: 1 if dtype == "float64" else 3]:
         loaded = gatewright.load(name)
         kernels = loaded.compile(dtype=dtype, threads=2)
         reference = loaded.compile(target="reference", dtype="float64")

@@ -122,10 +122,10 @@ def _check(options: Options) -> None:
 
 
 def _jobs(cells: Sequence[str], options: Options) -> list[Job]:
+    from gatewright.runtime.processors import processors
     from gatewright.studies.jobs import GRIDS, Subject, jobs
-    from gatewright.studies.machine import cores
 
-    every = cores()
+    every = processors()
     known = ("all", *(str(count) for count in range(1, every + 1)))
     wanted = _names("--threads", options.threads, known) or ("1", "all")
     numbers = tuple(dict.fromkeys(every if word == "all" else int(word) for word in wanted))

@@ -6,6 +6,8 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,12 +59,8 @@ def certify(claims: tuple[str, ...], everything: bool, output: str | None, as_js
     coqc = shutil.which("coqc")
     if coqc is None and output is None:
         raise BackendMissingError("`coqc` is not installed; --output FOLDER only writes the files")
-    rows: list[tuple[str, str, str]] = []
     with tempfile.TemporaryDirectory() as scratch:
-        folder = made_folder(output or scratch)
-        for k, claim in enumerate(chosen, 1):
-            note(f"{claim.name} ({k} of {len(chosen)})")
-            rows.append((claim.name, *_certified(claim, folder, coqc)))
+        rows = _rows(chosen, made_folder(output or scratch), coqc)
     words = [word for _, word, _ in rows]
     counts = {word: words.count(word) for word in dict.fromkeys(words)}
     if as_json:
@@ -77,8 +75,30 @@ def certify(claims: tuple[str, ...], everything: bool, output: str | None, as_js
     return 4 if {"unsupported", "unknown"} & set(words) else 0
 
 
-def _certified(claim: Claim, folder: Path, coqc: str | None) -> tuple[str, str]:
-    """Return what became of a claim's certificate, in a word, and why."""
+def _rows(claims: Sequence[Claim], folder: Path, coqc: str | None) -> list[tuple[str, str, str]]:
+    """Return for each claim its name, what became of its certificate, in a word, and why."""
+    from gatewright.runtime.processors import processors
+
+    rows: list[tuple[str, str, str]] = []
+    with ThreadPoolExecutor(processors()) as pool:
+        found = [_certificate(claim, folder) for claim in claims]
+        # Coq takes a second or more for each, and none of them waits for another.
+        checks = [
+            pool.submit(_checked, coqc, each) if coqc and isinstance(each, Path) else None
+            for each in found
+        ]
+        try:
+            for k, (claim, each, check) in enumerate(zip(claims, found, checks, strict=True), 1):
+                note(f"{claim.name} ({k} of {len(claims)})")
+                unchecked = ("written", "") if isinstance(each, Path) else each
+                rows.append((claim.name, *(check.result() if check else unchecked)))
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return rows
+
+
+def _certificate(claim: Claim, folder: Path) -> Path | tuple[str, str]:
+    """Return the file of a claim's certificate, or in a word and a sentence why there is none."""
     from gatewright.claims.coq import UnsupportedError, certificate
     from gatewright.claims.prove import decide
     from gatewright.emit.write import write_one
@@ -92,7 +112,7 @@ def _certified(claim: Claim, folder: Path, coqc: str | None) -> tuple[str, str]:
         return "unsupported", str(problem)
     path = folder / f"{claim.name}.v"
     write_one(path, text)
-    return _checked(coqc, path) if coqc else ("written", "")
+    return path
 
 
 def _checked(coqc: str, path: Path) -> tuple[str, str]:

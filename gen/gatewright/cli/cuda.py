@@ -9,7 +9,6 @@ machine code is then brought along in a folder, named in GATEWRIGHT_CUBINS.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -93,11 +92,12 @@ def pack(
     It is for a machine without a compiler.
     """
     from gatewright.runtime.cuda.cubins import pack as packed
+    from gatewright.runtime.processors import processors
     from gatewright.studies.cuda_tasks import launched, selected
 
     device = _imagined(arch, multiprocessors)
     wanted = dict.fromkeys(launched(selected(cells), quick, device))
-    count = packed(wanted, [arch], folder, jobs or os.cpu_count() or 1)
+    count = packed(wanted, [arch], folder, jobs or processors())
     click.echo(f"{count} kernels for {arch} in {folder}; name it in GATEWRIGHT_CUBINS")
 
 
@@ -129,9 +129,9 @@ def check(
     """Check and time every kernel on this machine's GPU.
 
     They are held against the float64 reference, and times against what is promised; CELLS that are
-    named, by path too, are timed and watched all of them. The JSON file is there after the first row and has
-    all rows so far. Exit code 0: all pass; 1: one fails; 3: there is no GPU; 4: time was up. With
-    GATEWRIGHT_CUDA=emulate the kernels run in the emulator, and no time is told.
+    named, by path too, are timed and watched all of them. The JSON file is there after the first
+    row and has all rows so far. Exit code 0: all pass; 1: one fails; 3: there is no GPU; 4: time
+    was up. With GATEWRIGHT_CUDA=emulate the kernels run in the emulator, and no time is told.
     """
     from gatewright.emit.write import write_one
     from gatewright.studies.cuda_run import run

@@ -169,11 +169,11 @@ def _print_json(name: str, job: Job, curves: dict[str, Curve], seconds: dict[str
 
 def _race(name: str, jobs: dict[str, Job], options: Options) -> int:
     from gatewright.emit.write import write_one
-    from gatewright.studies.machine import cores
+    from gatewright.runtime.processors import processors
     from gatewright.studies.measured import file_text
     from gatewright.studies.race import race, runners
 
-    threads = options.threads or cores()
+    threads = options.threads or processors()
     steps = sum(job.size.steps * (len(runners(job, options.against)) + 1) for job in jobs.values())
     with _bar(steps) as bar:
         found = [

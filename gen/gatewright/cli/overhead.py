@@ -56,14 +56,14 @@ def overhead(
     """
     import gatewright.torch  # noqa: F401  (says what to install where PyTorch is missing)
     from gatewright.emit.write import write_one
+    from gatewright.runtime.processors import processors
     from gatewright.studies.jobs import Size
-    from gatewright.studies.machine import cores
     from gatewright.studies.measured import file_text
     from gatewright.studies.overhead import TARGET_PERCENT, overheads
 
     require_folder(output)
     loaded = [load_with(cell, ()) for cell in dict.fromkeys(cells or ("lstm", "gru"))]
-    size, counts = Size(B=B, H=H, T=T), dict.fromkeys(threads or (cores(),))
+    size, counts = Size(B=B, H=H, T=T), dict.fromkeys(threads or (processors(),))
     found = [
         each
         for count in counts

@@ -21,16 +21,10 @@ from typing import Any
 
 from gatewright import __version__, runtime
 from gatewright.python_syntax import parsed
+from gatewright.runtime.processors import processors
 
 PACKAGES = ("numpy", "numba", "llvmlite", "torch", "jax", "jaxlib", "onnx", "onnxruntime")
 VECTOR_UNITS = ("avx512f", "avx2", "avx", "sse2", "asimd", "sve")
-
-
-def cores() -> int:
-    """Return how many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def describe(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
@@ -45,7 +39,7 @@ def describe(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
             if key in facts
         ),
         "vector_units": units[:1],
-        "cores": cores(),
+        "cores": processors(),
         "system": f"{platform.system()} {platform.machine()}",
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "load_average_before": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,

@@ -19,8 +19,9 @@ from typing import Any
 from gatewright.runtime.buffers import buffers
 from gatewright.runtime.cpu.packing import pack, pack_transposed, packed_shape
 from gatewright.runtime.cpu.parts import WIDTHS
-from gatewright.runtime.cpu.threads import processors, run
+from gatewright.runtime.cpu.threads import run
 from gatewright.runtime.engine import Plan, Work
+from gatewright.runtime.processors import processors
 
 # What one core does: multiply-adds per second, bytes per second from beyond its own cache, and what
 # that cache holds. What a barrier takes, and how much longer the slowest of several threads needs

@@ -130,10 +130,3 @@ atexit.register(_stop_at_exit)
 def run(function: Callable[..., Any], plan: Plan, arguments: Sequence[Any]) -> None:
     """Run every part of a plan; compile the function first, in the calling thread alone."""
     _pool.run(function, plan, arguments)
-
-
-def processors() -> int:
-    """Return how many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
