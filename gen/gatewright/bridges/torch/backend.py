@@ -16,6 +16,7 @@ from gatewright.bridges.torch.eager import EagerSequence
 from gatewright.bridges.torch.gpu import PLAIN, GpuSequences, on_gpu
 from gatewright.bridges.torch.guards import on_kernel_device, wrong_precision
 from gatewright.bridges.torch.kernel import KernelSequence
+from gatewright.bridges.torch.scanned import ScannedSequence, becomes_onnx
 from gatewright.loaded import LoadedCell
 from gatewright.runtime.validate import ArgumentError, checked_size
 
@@ -40,6 +41,7 @@ class Backend:
                 self._sequences[True, states] = EagerSequence(cell)
             if name != "eager":
                 self._sequences[False, states] = KernelSequence(cell, count)
+        self._scanned = {s: ScannedSequence(cell) for s, cell in ((False, loaded), (True, every))}
         self._gpu = None if name == "eager" else GpuSequences(loaded, name == "auto")
 
     def sequence(self, x: Tensor, every: bool) -> Any:
@@ -48,6 +50,8 @@ class Backend:
         To be called where autocast stands as for the caller. A sequence of kernels raises
         ArgumentError where it cannot run x.
         """
+        if becomes_onnx():
+            return self._scanned[every]
         if self._gpu is not None and on_gpu(x):
             return self._gpu.sequence(x, every)
         eager = self.name == "eager"

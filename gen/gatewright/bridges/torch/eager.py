@@ -89,7 +89,7 @@ class EagerSequence:
                 state,
                 tuple(values[name].new_zeros(0, *values[name].shape) for name in self.every),
             )
-        values |= {name: torch.stack(each) for name, each in found.items()}
+        values |= found
         for statement in self.sections["after"]:
             statement(values)
         y = values[self.output]
@@ -97,10 +97,10 @@ class EagerSequence:
         return y, state, tuple(values[name] for name in self.every_end)
 
     def _steps(self, values: Values, T: int, B: int) -> dict[str, Any]:
-        """Return what steps leave behind, by name, and under no name the final states."""
+        """Return what steps leave, [T, B, dim] by name, and under no name the final states."""
         # What only parameters reach has neither time nor rows.
         slabs = [(n, values[n].unbind(0)) for n in self.spread if values[n].dim() == 3]
-        found: dict[str, Any] = {name: [] for name in self.collected}
+        found: dict[str, list[Tensor]] = {name: [] for name in self.collected}
         clip = self.loaded.reverse.clip
         if clip is not None:
             values.update((name, clipped(values[name], clip)) for name, _ in self.carried)
@@ -115,8 +115,8 @@ class EagerSequence:
             if clip is not None and t + 1 < T:
                 following = [clipped(each, clip) for each in following]
             values.update(zip((start for start, _ in self.carried), following, strict=True))
-        found[""] = tuple(values[start] for start, _ in self.carried)
-        return found
+        final = tuple(values[start] for start, _ in self.carried)
+        return {"": final, **{n: torch.stack(each) for n, each in found.items() if each}}
 
 
 def clipped(value: Tensor, clip: float) -> Tensor:
