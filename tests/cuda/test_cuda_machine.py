@@ -1,0 +1,109 @@
+"""What an emulator cannot show: banks of shared memory, alignment, and branches.
+
+Truth is the PTX ISA and what NVIDIA publishes of shared memory, not the emulator.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from llvmlite import ir
+from tests.cuda.test_cuda_whole import compiles, planned
+
+from gatewright.runtime.cuda.compiler import ptx_of
+from gatewright.runtime.cuda.planner import Numbers
+from gatewright.runtime.cuda.sizes import KINDS, PAIRED
+from gatewright.runtime.cuda.tensor_cores import product_of_tiles, widened
+
+LSTM = ("lstm", ())
+
+
+@given(st.integers(1, 3000), st.sampled_from(sorted(KINDS.values())), st.sampled_from([1, 2, 4, 8]))
+def test_eight_threads_read_from_banks_of_their_own(H: int, kind: int, parts: int) -> None:
+    numbers = Numbers(4, kind)
+    pitch = numbers.pitch(numbers.width(H, parts))
+    # A load of 16 bytes is served for eight threads at a time, from 32 banks of four bytes.
+    rows, across = (2, 4) if kind else (8, 1)
+    places = [row * pitch + 4 * four for row in range(rows) for four in range(across)]
+    assert all(place % 4 == 0 for place in places)
+    assert len({place % 32 // 4 for place in places}) == 8
+
+
+@compiles
+@pytest.mark.parametrize("products", ["", "bfloat16"])
+def test_shared_memory_is_aligned_as_its_vectors_are(products: str) -> None:
+    code, shape = planned(LSTM, "forward", products)
+    ptx = ptx_of(code, shape.threads)
+    assert "ld.shared.v4" in ptx
+    declared = re.findall(r"\.extern \.shared \.align (\d+)", ptx)
+    assert declared and set(declared) == {"16"}
+
+
+@compiles
+def test_products_of_tiles_stay_out_of_branches() -> None:
+    from gatewright.runtime.cuda.compiled_memory import _assembly
+
+    builder = ir.IRBuilder(
+        ir.Function(ir.Module(), ir.FunctionType(ir.VoidType(), ()), "f").append_basic_block()
+    )
+    number = ir.Constant(ir.FloatType(), 1.0)
+    product = _assembly(builder, ir.FloatType(), "mma.sync.aligned.m $0, $1;", "=f,f", [number])
+    alone = _assembly(builder, ir.FloatType(), "cvt.rna.tf32.f32 $0, $1;", "=f,f", [number])
+    assert "convergent" in str(product)
+    assert "convergent" not in str(alone)
+
+
+def fragments(depth: int) -> tuple[Any, Any, Any]:
+    """Return row and column of each number that lane 0 to 31 holds, as the PTX ISA gives them.
+
+    For `mma.m16n8k16` of 16-bit numbers and `mma.m16n8k8` of tf32: of the left tile, of the right
+    one, and of the sums. `group` is the lane's quotient by four and `place` what is left.
+    """
+    left, right, sums = [], [], []
+    for lane in range(32):
+        group, place = lane >> 2, lane % 4
+        if depth == 16:
+            # a_i: row is group for i in 0, 1, 4, 5 and group + 8 for the others.
+            left.append([
+                (group if i in (0, 1, 4, 5) else group + 8,
+                 place * 2 + (i & 1) + (8 if i >= 4 else 0))
+                for i in range(8)
+            ])  # fmt: skip
+            right.append([(place * 2 + (i & 1) + (8 if i >= 2 else 0), group) for i in range(4)])
+        else:
+            # a0: (group, place), a1: (group + 8, place), a2 and a3: the same, four columns on.
+            left.append([(group + 8 * (i % 2), place + 4 * (i // 2)) for i in range(4)])
+            right.append([(place + 4 * i, group) for i in range(2)])
+        sums.append([(group + (8 if i >= 2 else 0), place * 2 + (i & 1)) for i in range(4)])
+    return left, right, sums
+
+
+@pytest.mark.parametrize("kind", [KINDS["bfloat16"], KINDS["float16"], KINDS["tf32"]])
+def test_fragments_are_those_of_the_instruction_set(kind: int) -> None:
+    depth = 16 if kind in PAIRED else 8
+    left, right, sums = fragments(depth)
+    stream = np.random.default_rng(kind)
+    words = stream.integers(0, 2**14, (32, 6), np.uint32) << (16 if depth == 8 else 0)
+    if depth == 16:
+        words |= stream.integers(0, 2**14, (32, 6), np.uint32) << 16
+    given_sums = stream.standard_normal((32, 4)).astype(np.float32)
+    a, b, c = np.zeros((16, depth)), np.zeros((depth, 8)), np.zeros((16, 8))
+    for lane in range(32):
+        numbers = widened(kind, words[lane]).astype(np.float64)
+        for place, number in zip(left[lane], numbers[:4].ravel(), strict=True):
+            a[place] = number
+        for place, number in zip(right[lane], numbers[4:].ravel(), strict=True):
+            b[place] = number
+        for place, number in zip(sums[lane], given_sums[lane], strict=True):
+            c[place] = number
+    wanted = a @ b + c
+    found = product_of_tiles(kind, [[*w, *s] for w, s in zip(words, given_sums, strict=True)])
+    scale = np.abs(a) @ np.abs(b) + np.abs(c)
+    for lane in range(32):
+        for place, number in zip(sums[lane], found[lane], strict=True):
+            assert abs(number - wanted[place]) <= 1e-5 * scale[place]
