@@ -1,4 +1,4 @@
-"""What an emulator cannot show: banks of shared memory, alignment, and branches.
+"""What an emulator cannot show: banks of shared memory, alignment, branches, and when loads begin.
 
 Truth is the PTX ISA and what NVIDIA publishes of shared memory, not the emulator.
 """
@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from llvmlite import ir
-from tests.cuda.test_cuda_whole import compiles, planned
+from tests.cuda.test_cuda_cells import cells, loaded
+from tests.cuda.test_cuda_whole import DIRECTIONS, KERNELS, compiles, planned
 
 from gatewright.runtime.cuda.compiler import ptx_of
 from gatewright.runtime.cuda.planner import Numbers
@@ -21,6 +22,8 @@ from gatewright.runtime.cuda.sizes import KINDS, PAIRED
 from gatewright.runtime.cuda.tensor_cores import product_of_tiles, widened
 
 LSTM = ("lstm", ())
+# An answer of memory is waited for where its number is first used; these wait for all blocks.
+_LOAD, _WAIT = re.compile(r"\tld\.global\.f32"), re.compile(r"\tbar\.sync|cp\.async\.wait_all")
 
 
 @given(st.integers(1, 3000), st.sampled_from(sorted(KINDS.values())), st.sampled_from([1, 2, 4, 8]))
@@ -56,6 +59,56 @@ def test_products_of_tiles_stay_out_of_branches() -> None:
     alone = _assembly(builder, ir.FloatType(), "cvt.rna.tf32.f32 $0, $1;", "=f,f", [number])
     assert "convergent" in str(product)
     assert "convergent" not in str(alone)
+
+
+def in_loop(ptx: str) -> list[str]:
+    """Return the lines of the loop over steps: those from the last label that is jumped back to."""
+    lines = ptx.splitlines()
+    begins = {line[:-1]: at for at, line in enumerate(lines) if line.startswith("$L")}
+    back = [
+        (begins[found[1]], at)
+        for at, line in enumerate(lines)
+        if (found := re.search(r"bra\S* \t?(\$L\w+)", line)) and begins.get(found[1], at) < at
+    ]
+    first, last = max(back, key=lambda pair: pair[1])
+    return lines[first:last]
+
+
+@compiles
+@pytest.mark.parametrize("products", ["", "bfloat16"])
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("cell", [LSTM, ("gru", ()), ("lstm_peephole", ())], ids=lambda c: c[0])
+def test_what_steps_read_is_on_its_way_while_blocks_wait(
+    cell: Any, direction: str, products: str
+) -> None:
+    """Where a function runs, nothing that it reads is left to be loaded.
+
+    A division's rare cases are a branch, over which no load is moved: each load behind one would
+    wait for memory once more.
+    """
+    code, shape = planned(cell, direction, products)
+    lines = in_loop(ptx_of(code, shape.threads))
+    loads = [at for at, line in enumerate(lines) if _LOAD.match(line)]
+    waits = [at for at, line in enumerate(lines) if _WAIT.search(line)]
+    assert loads and waits
+    # What the first function of a step reads was fetched in the step before.
+    assert loads[0] > waits[0]
+    divisions = [at for at, line in enumerate(lines) if "rcp.rn" in line or "div.rn" in line]
+    for load in loads:
+        following = [at for at in waits if at > load]
+        assert following, f"{lines[load]} is waited for at once"
+        # No rare case of a division stands between a load and the wait that hides it.
+        assert not any(load < at < following[0] for at in divisions)
+
+
+@cells
+def test_parameters_are_read_once(cell: Any) -> None:
+    layout = loaded(cell).source("cuda")
+    for name in KERNELS.values():
+        if found := re.search(rf"def {name}\((.|\n)*?(?=\n\n\n)", layout):
+            loop = found[0].partition("    for t in ")[2]
+            assert loop
+            assert "[unit]" not in loop and "[0]" not in loop
 
 
 def fragments(depth: int) -> tuple[Any, Any, Any]:
