@@ -19,7 +19,7 @@ from tests.cuda.test_cuda_whole import DIRECTIONS, KERNELS, compiles, planned
 from gatewright.runtime.cuda.compiler import ptx_of
 from gatewright.runtime.cuda.planner import Numbers
 from gatewright.runtime.cuda.sizes import KINDS, PAIRED
-from gatewright.runtime.cuda.tensor_cores import product_of_tiles, widened
+from gatewright.runtime.cuda.tensor_cores import pack, product_of_tiles, widened
 
 LSTM = ("lstm", ())
 # An answer of memory is waited for where its number is first used; these wait for all blocks.
@@ -160,3 +160,12 @@ def test_fragments_are_those_of_the_instruction_set(kind: int) -> None:
     for lane in range(32):
         for place, number in zip(sums[lane], found[lane], strict=True):
             assert abs(number - wanted[place]) <= 1e-5 * scale[place]
+
+
+def test_float16_has_no_number_as_large_or_as_small_as_float32() -> None:
+    kind = KINDS["float16"]
+    for number, wanted in ((65504, 65504), (65519, 65504), (65520, np.inf), (2e-8, 0)):
+        with np.errstate(over="ignore"):
+            (low, high) = widened(kind, pack(kind, number, -number))
+        assert (low, high) == (wanted, -wanted)
+    assert widened(KINDS["bfloat16"], pack(KINDS["bfloat16"], 1e38, 1e-38)).all()
