@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from llvmlite import ir
 from tests.cuda.test_cuda_cells import cells, loaded
-from tests.cuda.test_cuda_whole import DIRECTIONS, KERNELS, compiles, planned
+from tests.cuda.test_cuda_whole import DIRECTIONS, H100, KERNELS, compiles, planned
 
 from gatewright.runtime.cuda.compiler import ptx_of
 from gatewright.runtime.cuda.planner import Numbers
+from gatewright.runtime.cuda.report import kernel_report
 from gatewright.runtime.cuda.sizes import KINDS, PAIRED
 from gatewright.runtime.cuda.tensor_cores import pack, product_of_tiles, widened
 
@@ -99,6 +100,15 @@ def test_what_steps_read_is_on_its_way_while_blocks_wait(
         assert following, f"{lines[load]} is waited for at once"
         # No rare case of a division stands between a load and the wait that hides it.
         assert not any(load < at < following[0] for at in divisions)
+
+
+@compiles
+@pytest.mark.parametrize(("products", "H", "B"), [("tf32", 1000, 24), ("bfloat16", 1024, 64)])
+def test_what_is_fetched_ahead_leaves_room_for_weights(products: str, H: int, B: int) -> None:
+    code, shape = planned(LSTM, "backward", products, H100, (H, B))
+    assert shape.sizes["HELD"] > 0
+    for arch in ("sm_90", "sm_100"):
+        assert kernel_report(code, arch, shape.threads, shape.shared).faults == ()
 
 
 @cells

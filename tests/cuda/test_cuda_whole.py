@@ -321,12 +321,18 @@ def test_any_size(H: int, T: int, B: int, seed: int) -> None:
     check(known(cell, sizes), solved(kernels, problem(own, sizes, "float32")), 1e-5)
 
 
-def planned(cell: Any, direction: str, products: str, limits: Limits = A100) -> tuple[Code, Shape]:
-    """Return the kernel that a device would run for 32 rows of 512 units, and its shape."""
+def planned(
+    cell: Any,
+    direction: str,
+    products: str,
+    limits: Limits = A100,
+    sizes: tuple[int, int] = (512, 32),
+) -> tuple[Code, Shape]:
+    """Return the kernel that a device would run for so many units and rows, and its shape."""
     text = loaded(cell).source("cuda")
     module = bound(text, "float32", EmulatedDevice())
     own = with_steps(text, module, EmulatedDevice(), products=products)[direction]
-    shape = plan(module.layout.wholes[direction], 512, 32, own.numbers, limits).shape
+    shape = plan(module.layout.wholes[direction], *sizes, own.numbers, limits).shape
     assert shape is not None
     return own.code(shape.sizes), shape
 

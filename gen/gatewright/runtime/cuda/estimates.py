@@ -38,8 +38,8 @@ def registers(sizes: Mapping[str, int], needs: Mapping[str, int]) -> int:
     held = needs["weights"] * sizes.get("HELD", 0)
     # So do tests whether units are there, addresses of operands, and operands that take turns.
     uneven = 24 if sizes["BLOCKS"] * sizes["UNITS"] != sizes["HIDDEN"] else 0
-    turns = 11 * sizes["OPERANDS"] if sizes["OPERANDS"] > sizes["TILES"] else 0
-    own = 56 + uneven + 2 * sizes["OPERANDS"] + turns
+    turns = 8 * sizes["OPERANDS"] if sizes["OPERANDS"] > sizes["TILES"] else 0
+    own = 58 + uneven + 5 * (max(sizes["OPERANDS"], 1) - 1) + turns
     return own + each * (8 + needs["kept"]) + read + sums * (7 + needs["totals"]) + held
 
 
