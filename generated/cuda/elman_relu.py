@@ -114,7 +114,7 @@ def forward(T, W, x, W_x, U, h, b, U_h):
 
 
 @whole
-def steps_whole(T, B, counters, exchange, U, W_x, b, h):
+def steps_whole(T, B, counters, exchange, U, W_x, h, b):
     """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
     held = local_array(HELD_1, real)
@@ -123,23 +123,29 @@ def steps_whole(T, B, counters, exchange, U, W_x, b, h):
     totals = local_array(SUMS, real)
     h_kept = local_array(EACH, real)
     h_next_kept = local_array(EACH, real)
+    b_kept = local_array(EACH, real)
+    W_x_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
         at = row * HIDDEN + unit
         h_kept[each] = h[at] if owns(each, B) else real(0)
+        b_kept[each] = b[unit]
     for t in range(T):
         share(exchange, 0, h_kept, t + 1)
         meet(counters, t + 1)
         clear(totals, 1)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            W_x_kept[each] = W_x[at]
         fill(0, exchange, 0, h_kept, t + 1)
         filled()
         multiply(totals, held, 0, 0, 1, 0)
         collect(totals, 1)
         for each in range(EACH):
             row = own_row(each, B)
-            at = (t * B + row) * HIDDEN + unit
             at_next = ((t + 1) * B + row) * HIDDEN + unit
-            h_next_now = cell(W_x[at], totals[each], b[unit])
+            h_next_now = cell(W_x_kept[each], totals[each], b_kept[each])
             h_next_kept[each] = h_next_now
             if owns(each, B):
                 h[at_next] = h_next_now
@@ -219,7 +225,7 @@ def backward(T, more, inputs, ct_y, d_h, h, U, d_a_h_next, W, d_x, x, d_W, d_U, 
 
 
 @whole
-def steps_vjp_whole(T, B, counters, exchange, U, ct_y, h, d_a_h_next, d_h):
+def steps_vjp_whole(T, B, counters, exchange, U, d_a_h_next, ct_y, h, d_h):
     """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
     held = local_array(HELD_1, real)
@@ -229,22 +235,35 @@ def steps_vjp_whole(T, B, counters, exchange, U, ct_y, h, d_a_h_next, d_h):
     ct_h_next_kept = local_array(EACH, real)
     d_h_kept = local_array(EACH, real)
     d_a_h_next_kept = local_array(EACH, real)
+    ct_y_soon_kept = local_array(EACH, real)
+    h_next_soon_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
         at = (T % 2 * B + row) * HIDDEN + unit
         ct_h_next_kept[each] = d_h[at] if owns(each, B) else real(0)
+        at = ((T - 1) * B + row) * HIDDEN + unit
+        at_next = (T * B + row) * HIDDEN + unit
+        ct_y_soon_kept[each] = ct_y[at]
+        h_next_soon_kept[each] = h[at_next]
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
-            at_next = ((t + 1) * B + row) * HIDDEN + unit
-            d_a_h_next_now = cell_vjp(ct_y[at], ct_h_next_kept[each], h[at_next])
+            d_a_h_next_now = cell_vjp(
+                ct_y_soon_kept[each], ct_h_next_kept[each], h_next_soon_kept[each]
+            )
             d_a_h_next_kept[each] = d_a_h_next_now
             if owns(each, B):
                 d_a_h_next[at] = d_a_h_next_now
         share(exchange, 0, d_a_h_next_kept, T - t)
         meet(counters, T - t)
         clear(totals, 1)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (max(t - 1, 0) * B + row) * HIDDEN + unit
+            at_next = (max(t, 1) * B + row) * HIDDEN + unit
+            ct_y_soon_kept[each] = ct_y[at]
+            h_next_soon_kept[each] = h[at_next]
         fill(0, exchange, 0, d_a_h_next_kept, T - t)
         filled()
         multiply(totals, held, 0, 0, 1, 0)
@@ -287,8 +306,26 @@ LAYOUT = Layout(
         "d_b": ("gradient", "hidden"),
     },
     wholes={
-        "forward": {"weights": 1, "tiles": 1, "totals": 1, "kept": 2, "terms": 1, "meetings": 1},
-        "backward": {"weights": 1, "tiles": 1, "totals": 1, "kept": 3, "terms": 1, "meetings": 1},
+        "forward": {
+            "weights": 1,
+            "tiles": 1,
+            "totals": 1,
+            "kept": 2,
+            "fetched": 1,
+            "vectors": 1,
+            "terms": 1,
+            "meetings": 1,
+        },
+        "backward": {
+            "weights": 1,
+            "tiles": 1,
+            "totals": 1,
+            "kept": 3,
+            "fetched": 2,
+            "vectors": 0,
+            "terms": 1,
+            "meetings": 1,
+        },
     },
     engine=engine,
 )

@@ -113,7 +113,7 @@ def forward(T, W, x, W_x, U, h, b_z, b_n, zeta, nu, U_h, z, n):
 
 
 @whole
-def steps_whole(T, B, counters, exchange, U, W_x, b_z, b_n, zeta, nu, z, n, h):
+def steps_whole(T, B, counters, exchange, U, W_x, z, n, h, b_z, b_n, zeta, nu):
     """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
     held = local_array(HELD_1, real)
@@ -122,14 +122,27 @@ def steps_whole(T, B, counters, exchange, U, W_x, b_z, b_n, zeta, nu, z, n, h):
     totals = local_array(SUMS, real)
     h_kept = local_array(EACH, real)
     h_next_kept = local_array(EACH, real)
+    b_z_kept = local_array(EACH, real)
+    b_n_kept = local_array(EACH, real)
+    zeta_kept = local_array(EACH, real)
+    nu_kept = local_array(EACH, real)
+    W_x_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
         at = row * HIDDEN + unit
         h_kept[each] = h[at] if owns(each, B) else real(0)
+        b_z_kept[each] = b_z[unit]
+        b_n_kept[each] = b_n[unit]
+        zeta_kept[each] = zeta[0]
+        nu_kept[each] = nu[0]
     for t in range(T):
         share(exchange, 0, h_kept, t + 1)
         meet(counters, t + 1)
         clear(totals, 1)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            W_x_kept[each] = W_x[at]
         fill(0, exchange, 0, h_kept, t + 1)
         filled()
         multiply(totals, held, 0, 0, 1, 0)
@@ -139,7 +152,13 @@ def steps_whole(T, B, counters, exchange, U, W_x, b_z, b_n, zeta, nu, z, n, h):
             at = (t * B + row) * HIDDEN + unit
             at_next = ((t + 1) * B + row) * HIDDEN + unit
             z_now, n_now, h_next_now = cell(
-                W_x[at], totals[each], b_z[unit], b_n[unit], zeta[0], nu[0], h_kept[each]
+                W_x_kept[each],
+                totals[each],
+                b_z_kept[each],
+                b_n_kept[each],
+                zeta_kept[each],
+                nu_kept[each],
+                h_kept[each],
             )
             h_next_kept[each] = h_next_now
             if owns(each, B):
@@ -409,7 +428,7 @@ def backward(
 
 @whole
 def steps_vjp_whole(
-    T, B, counters, exchange, U, ct_y, n, zeta, z, nu, h, d_h_next_zeta_z_nu, d_a_n, d_a_z, d_p, d_h
+    T, B, counters, exchange, U, d_h_next_zeta_z_nu, d_a_n, d_a_z, d_p, z, ct_y, n, h, d_h, zeta, nu
 ):
     """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
@@ -421,16 +440,36 @@ def steps_vjp_whole(
     d_h_kept = local_array(EACH, real)
     d_h_next_kept = local_array(EACH, real)
     d_p_kept = local_array(EACH, real)
+    zeta_kept = local_array(EACH, real)
+    nu_kept = local_array(EACH, real)
+    z_kept = local_array(EACH, real)
+    ct_y_soon_kept = local_array(EACH, real)
+    n_soon_kept = local_array(EACH, real)
+    z_soon_kept = local_array(EACH, real)
+    h_soon_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
         at = (T % 2 * B + row) * HIDDEN + unit
         ct_h_next_kept[each] = d_h[at] if owns(each, B) else real(0)
+        zeta_kept[each] = zeta[0]
+        nu_kept[each] = nu[0]
+        at = ((T - 1) * B + row) * HIDDEN + unit
+        ct_y_soon_kept[each] = ct_y[at]
+        n_soon_kept[each] = n[at]
+        z_soon_kept[each] = z[at]
+        h_soon_kept[each] = h[at]
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
             d_h_next_now, d_h_next_zeta_z_nu_now, d_a_n_now, d_a_z_now, d_p_now = cell_vjp_1(
-                ct_y[at], ct_h_next_kept[each], n[at], zeta[0], z[at], nu[0], h[at]
+                ct_y_soon_kept[each],
+                ct_h_next_kept[each],
+                n_soon_kept[each],
+                zeta_kept[each],
+                z_soon_kept[each],
+                nu_kept[each],
+                h_soon_kept[each],
             )
             d_h_next_kept[each] = d_h_next_now
             d_p_kept[each] = d_p_now
@@ -442,14 +481,21 @@ def steps_vjp_whole(
         share(exchange, 0, d_p_kept, T - t)
         meet(counters, T - t)
         clear(totals, 1)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            z_kept[each] = z[at]
+            at = (max(t - 1, 0) * B + row) * HIDDEN + unit
+            ct_y_soon_kept[each] = ct_y[at]
+            n_soon_kept[each] = n[at]
+            z_soon_kept[each] = z[at]
+            h_soon_kept[each] = h[at]
         fill(0, exchange, 0, d_p_kept, T - t)
         filled()
         multiply(totals, held, 0, 0, 1, 0)
         collect(totals, 1)
         for each in range(EACH):
-            row = own_row(each, B)
-            at = (t * B + row) * HIDDEN + unit
-            d_h_now = cell_vjp_2(totals[each], d_h_next_kept[each], z[at])
+            d_h_now = cell_vjp_2(totals[each], d_h_next_kept[each], z_kept[each])
             d_h_kept[each] = d_h_now
         for each in range(EACH):
             ct_h_next_kept[each] = d_h_kept[each]
@@ -506,8 +552,26 @@ LAYOUT = Layout(
         "d_nu": ("gradient", "hidden"),
     },
     wholes={
-        "forward": {"weights": 1, "tiles": 1, "totals": 1, "kept": 2, "terms": 1, "meetings": 1},
-        "backward": {"weights": 1, "tiles": 1, "totals": 1, "kept": 4, "terms": 1, "meetings": 1},
+        "forward": {
+            "weights": 1,
+            "tiles": 1,
+            "totals": 1,
+            "kept": 2,
+            "fetched": 1,
+            "vectors": 4,
+            "terms": 1,
+            "meetings": 1,
+        },
+        "backward": {
+            "weights": 1,
+            "tiles": 1,
+            "totals": 1,
+            "kept": 4,
+            "fetched": 5,
+            "vectors": 2,
+            "terms": 1,
+            "meetings": 1,
+        },
     },
     engine=engine,
 )

@@ -202,7 +202,7 @@ def forward(
 
 @whole
 def steps_whole(
-    T, B, counters, exchange, U_r, U_z, U_n, W_r_x, b_r, W_z_x, b_z, r, z, r_h, W_n_x, b_n, n, h
+    T, B, counters, exchange, U_r, U_z, U_n, W_r_x, W_z_x, r, z, r_h, W_n_x, n, h, b_r, b_z, b_n
 ):
     """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
@@ -216,14 +216,28 @@ def steps_whole(
     h_next_kept = local_array(EACH, real)
     z_kept = local_array(EACH, real)
     r_h_kept = local_array(EACH, real)
+    b_r_kept = local_array(EACH, real)
+    b_z_kept = local_array(EACH, real)
+    b_n_kept = local_array(EACH, real)
+    W_r_x_kept = local_array(EACH, real)
+    W_z_x_kept = local_array(EACH, real)
+    W_n_x_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
         at = row * HIDDEN + unit
         h_kept[each] = h[at] if owns(each, B) else real(0)
+        b_r_kept[each] = b_r[unit]
+        b_z_kept[each] = b_z[unit]
+        b_n_kept[each] = b_n[unit]
     for t in range(T):
         share(exchange, 0, h_kept, 2 * (t + 1) - 1)
         meet(counters, 2 * (t + 1) - 1)
         clear(totals, 2)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at_3 = (t * B + row) * (3 * HIDDEN) + unit
+            W_r_x_kept[each] = W_r_x[at_3]
+            W_z_x_kept[each] = W_z_x[at_3]
         fill(0, exchange, 0, h_kept, 2 * (t + 1) - 1)
         filled()
         multiply(totals, held, 0, 0, 2, 0)
@@ -231,14 +245,13 @@ def steps_whole(
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
-            at_3 = (t * B + row) * (3 * HIDDEN) + unit
             r_now, z_now, r_h_now = cell_1(
-                W_r_x[at_3],
+                W_r_x_kept[each],
                 totals[each],
-                b_r[unit],
-                W_z_x[at_3],
+                b_r_kept[each],
+                W_z_x_kept[each],
                 totals[1 * EACH + each],
-                b_z[unit],
+                b_z_kept[each],
                 h_kept[each],
             )
             z_kept[each] = z_now
@@ -250,6 +263,10 @@ def steps_whole(
         share(exchange, 0, r_h_kept, 2 * (t + 1))
         meet(counters, 2 * (t + 1))
         clear(totals, 1)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at_3 = (t * B + row) * (3 * HIDDEN) + unit
+            W_n_x_kept[each] = W_n_x[at_3]
         fill(0, exchange, 0, r_h_kept, 2 * (t + 1))
         filled()
         multiply(totals, held, 0, 2, 1, 0)
@@ -257,10 +274,9 @@ def steps_whole(
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
-            at_3 = (t * B + row) * (3 * HIDDEN) + unit
             at_next = ((t + 1) * B + row) * HIDDEN + unit
             n_now, h_next_now = cell_2(
-                W_n_x[at_3], totals[each], b_n[unit], z_kept[each], h_kept[each]
+                W_n_x_kept[each], totals[each], b_n_kept[each], z_kept[each], h_kept[each]
             )
             h_next_kept[each] = h_next_now
             if owns(each, B):
@@ -505,7 +521,7 @@ def backward(
 
 @whole
 def steps_vjp_whole(
-    T, B, counters, exchange, U_n, U_r, U_z, ct_y, z, n, h, d_a_n, d_a_z, r, d_a_r, d_h
+    T, B, counters, exchange, U_n, U_r, U_z, d_a_n, d_a_z, h, r, d_a_r, z, ct_y, n, d_h
 ):
     """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
@@ -522,17 +538,32 @@ def steps_vjp_whole(
     d_a_n_kept = local_array(EACH, real)
     d_a_z_kept = local_array(EACH, real)
     d_a_r_kept = local_array(EACH, real)
+    h_kept = local_array(EACH, real)
+    r_kept = local_array(EACH, real)
+    z_kept = local_array(EACH, real)
+    ct_y_soon_kept = local_array(EACH, real)
+    z_soon_kept = local_array(EACH, real)
+    n_soon_kept = local_array(EACH, real)
+    h_soon_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
         at = (T % 2 * B + row) * HIDDEN + unit
         ct_h_next_kept[each] = d_h[at] if owns(each, B) else real(0)
+        at = ((T - 1) * B + row) * HIDDEN + unit
+        ct_y_soon_kept[each] = ct_y[at]
+        z_soon_kept[each] = z[at]
+        n_soon_kept[each] = n[at]
+        h_soon_kept[each] = h[at]
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
             row = own_row(each, B)
-            at = (t * B + row) * HIDDEN + unit
             at_3 = (t * B + row) * (3 * HIDDEN) + unit
             d_h_next_now, d_a_n_now, d_a_z_now = cell_vjp_1(
-                ct_y[at], ct_h_next_kept[each], z[at], n[at], h[at]
+                ct_y_soon_kept[each],
+                ct_h_next_kept[each],
+                z_soon_kept[each],
+                n_soon_kept[each],
+                h_soon_kept[each],
             )
             d_h_next_kept[each] = d_h_next_now
             d_a_n_kept[each] = d_a_n_now
@@ -543,15 +574,19 @@ def steps_vjp_whole(
         share(exchange, 0, d_a_n_kept, 2 * (T - t) - 1)
         meet(counters, 2 * (T - t) - 1)
         clear(totals, 1)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            h_kept[each] = h[at]
+            r_kept[each] = r[at]
         fill(0, exchange, 0, d_a_n_kept, 2 * (T - t) - 1)
         filled()
         multiply(totals, held, 0, 0, 1, 0)
         collect(totals, 1)
         for each in range(EACH):
             row = own_row(each, B)
-            at = (t * B + row) * HIDDEN + unit
             at_3 = (t * B + row) * (3 * HIDDEN) + unit
-            d_a_r_now = cell_vjp_2(totals[each], h[at], r[at])
+            d_a_r_now = cell_vjp_2(totals[each], h_kept[each], r_kept[each])
             d_r_h_kept[each] = totals[each]
             d_a_r_kept[each] = d_a_r_now
             if owns(each, B):
@@ -560,6 +595,16 @@ def steps_vjp_whole(
         share(exchange, 1, d_a_z_kept, 2 * (T - t))
         meet(counters, 2 * (T - t))
         clear(totals, 1)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            z_kept[each] = z[at]
+            r_kept[each] = r[at]
+            at = (max(t - 1, 0) * B + row) * HIDDEN + unit
+            ct_y_soon_kept[each] = ct_y[at]
+            z_soon_kept[each] = z[at]
+            n_soon_kept[each] = n[at]
+            h_soon_kept[each] = h[at]
         if TILES > 1:
             fill(0, exchange, 0, d_a_r_kept, 2 * (T - t))
             fill(1, exchange, 1, d_a_z_kept, 2 * (T - t))
@@ -576,9 +621,9 @@ def steps_vjp_whole(
             multiply(totals, held, 0, 2, 1, 0)
         collect(totals, 1)
         for each in range(EACH):
-            row = own_row(each, B)
-            at = (t * B + row) * HIDDEN + unit
-            d_h_now = cell_vjp_3(totals[each], d_h_next_kept[each], z[at], d_r_h_kept[each], r[at])
+            d_h_now = cell_vjp_3(
+                totals[each], d_h_next_kept[each], z_kept[each], d_r_h_kept[each], r_kept[each]
+            )
             d_h_kept[each] = d_h_now
         for each in range(EACH):
             ct_h_next_kept[each] = d_h_kept[each]
@@ -664,8 +709,26 @@ LAYOUT = Layout(
         ),
     },
     wholes={
-        "forward": {"weights": 3, "tiles": 1, "totals": 2, "kept": 4, "terms": 3, "meetings": 2},
-        "backward": {"weights": 3, "tiles": 2, "totals": 1, "kept": 7, "terms": 3, "meetings": 2},
+        "forward": {
+            "weights": 3,
+            "tiles": 1,
+            "totals": 2,
+            "kept": 4,
+            "fetched": 2,
+            "vectors": 3,
+            "terms": 3,
+            "meetings": 2,
+        },
+        "backward": {
+            "weights": 3,
+            "tiles": 2,
+            "totals": 1,
+            "kept": 7,
+            "fetched": 6,
+            "vectors": 0,
+            "terms": 3,
+            "meetings": 2,
+        },
     },
     engine=engine,
 )

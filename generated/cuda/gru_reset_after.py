@@ -200,17 +200,17 @@ def steps_whole(
     U_z,
     U_n,
     W_r_x,
-    b_r,
     W_z_x,
-    b_z,
     W_n_x,
-    b_n,
-    b_hn,
     r,
     z,
     n,
     h,
     U_n_h,
+    b_r,
+    b_z,
+    b_n,
+    b_hn,
 ):
     """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
@@ -222,14 +222,31 @@ def steps_whole(
     totals = local_array(SUMS_3, real)
     h_kept = local_array(EACH, real)
     h_next_kept = local_array(EACH, real)
+    b_r_kept = local_array(EACH, real)
+    b_z_kept = local_array(EACH, real)
+    b_n_kept = local_array(EACH, real)
+    b_hn_kept = local_array(EACH, real)
+    W_r_x_kept = local_array(EACH, real)
+    W_z_x_kept = local_array(EACH, real)
+    W_n_x_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
         at = row * HIDDEN + unit
         h_kept[each] = h[at] if owns(each, B) else real(0)
+        b_r_kept[each] = b_r[unit]
+        b_z_kept[each] = b_z[unit]
+        b_n_kept[each] = b_n[unit]
+        b_hn_kept[each] = b_hn[unit]
     for t in range(T):
         share(exchange, 0, h_kept, t + 1)
         meet(counters, t + 1)
         clear(totals, 3)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at_3 = (t * B + row) * (3 * HIDDEN) + unit
+            W_r_x_kept[each] = W_r_x[at_3]
+            W_z_x_kept[each] = W_z_x[at_3]
+            W_n_x_kept[each] = W_n_x[at_3]
         fill(0, exchange, 0, h_kept, t + 1)
         filled()
         multiply(totals, held, 0, 0, 3, 0)
@@ -240,16 +257,16 @@ def steps_whole(
             at_3 = (t * B + row) * (3 * HIDDEN) + unit
             at_next = ((t + 1) * B + row) * HIDDEN + unit
             r_now, z_now, n_now, h_next_now = cell(
-                W_r_x[at_3],
+                W_r_x_kept[each],
                 totals[each],
-                b_r[unit],
-                W_z_x[at_3],
+                b_r_kept[each],
+                W_z_x_kept[each],
                 totals[1 * EACH + each],
-                b_z[unit],
-                W_n_x[at_3],
-                b_n[unit],
+                b_z_kept[each],
+                W_n_x_kept[each],
+                b_n_kept[each],
                 totals[2 * EACH + each],
-                b_hn[unit],
+                b_hn_kept[each],
                 h_kept[each],
             )
             h_next_kept[each] = h_next_now
@@ -551,18 +568,18 @@ def steps_vjp_whole(
     U_r,
     U_z,
     U_n,
-    ct_y,
-    z,
-    n,
-    r,
-    h,
-    U_n_h,
-    b_hn,
     d_a_n,
     d_n_U_n_h_b_hn,
     d_a_z,
     d_a_r,
+    z,
+    ct_y,
+    n,
+    r,
+    h,
+    U_n_h,
     d_h,
+    b_hn,
 ):
     """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
@@ -578,18 +595,40 @@ def steps_vjp_whole(
     d_n_U_n_h_b_hn_kept = local_array(EACH, real)
     d_a_z_kept = local_array(EACH, real)
     d_a_r_kept = local_array(EACH, real)
+    b_hn_kept = local_array(EACH, real)
+    z_kept = local_array(EACH, real)
+    ct_y_soon_kept = local_array(EACH, real)
+    z_soon_kept = local_array(EACH, real)
+    n_soon_kept = local_array(EACH, real)
+    r_soon_kept = local_array(EACH, real)
+    h_soon_kept = local_array(EACH, real)
+    U_n_h_soon_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
         at = (T % 2 * B + row) * HIDDEN + unit
         ct_h_next_kept[each] = d_h[at] if owns(each, B) else real(0)
+        b_hn_kept[each] = b_hn[unit]
+        at = ((T - 1) * B + row) * HIDDEN + unit
+        at_3 = ((T - 1) * B + row) * (3 * HIDDEN) + unit
+        ct_y_soon_kept[each] = ct_y[at]
+        z_soon_kept[each] = z[at]
+        n_soon_kept[each] = n[at]
+        r_soon_kept[each] = r[at]
+        h_soon_kept[each] = h[at]
+        U_n_h_soon_kept[each] = U_n_h[at_3]
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
             row = own_row(each, B)
-            at = (t * B + row) * HIDDEN + unit
-            at_3 = (t * B + row) * (3 * HIDDEN) + unit
             at_4 = (t * B + row) * (4 * HIDDEN) + unit
             d_h_next_now, d_a_n_now, d_n_U_n_h_b_hn_now, d_a_z_now, d_a_r_now = cell_vjp_1(
-                ct_y[at], ct_h_next_kept[each], z[at], n[at], r[at], h[at], U_n_h[at_3], b_hn[unit]
+                ct_y_soon_kept[each],
+                ct_h_next_kept[each],
+                z_soon_kept[each],
+                n_soon_kept[each],
+                r_soon_kept[each],
+                h_soon_kept[each],
+                U_n_h_soon_kept[each],
+                b_hn_kept[each],
             )
             d_h_next_kept[each] = d_h_next_now
             d_n_U_n_h_b_hn_kept[each] = d_n_U_n_h_b_hn_now
@@ -605,6 +644,18 @@ def steps_vjp_whole(
         share(exchange, 2, d_n_U_n_h_b_hn_kept, T - t)
         meet(counters, T - t)
         clear(totals, 1)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            z_kept[each] = z[at]
+            at = (max(t - 1, 0) * B + row) * HIDDEN + unit
+            at_3 = (max(t - 1, 0) * B + row) * (3 * HIDDEN) + unit
+            ct_y_soon_kept[each] = ct_y[at]
+            z_soon_kept[each] = z[at]
+            n_soon_kept[each] = n[at]
+            r_soon_kept[each] = r[at]
+            h_soon_kept[each] = h[at]
+            U_n_h_soon_kept[each] = U_n_h[at_3]
         if TILES > 1:
             fill(0, exchange, 0, d_a_r_kept, T - t)
             fill(1, exchange, 1, d_a_z_kept, T - t)
@@ -626,9 +677,7 @@ def steps_vjp_whole(
             multiply(totals, held, 0, 2, 1, 0)
         collect(totals, 1)
         for each in range(EACH):
-            row = own_row(each, B)
-            at = (t * B + row) * HIDDEN + unit
-            d_h_now = cell_vjp_2(totals[each], d_h_next_kept[each], z[at])
+            d_h_now = cell_vjp_2(totals[each], d_h_next_kept[each], z_kept[each])
             d_h_kept[each] = d_h_now
         for each in range(EACH):
             ct_h_next_kept[each] = d_h_kept[each]
@@ -715,8 +764,26 @@ LAYOUT = Layout(
         ),
     },
     wholes={
-        "forward": {"weights": 3, "tiles": 1, "totals": 3, "kept": 2, "terms": 3, "meetings": 1},
-        "backward": {"weights": 3, "tiles": 3, "totals": 1, "kept": 6, "terms": 3, "meetings": 1},
+        "forward": {
+            "weights": 3,
+            "tiles": 1,
+            "totals": 3,
+            "kept": 2,
+            "fetched": 3,
+            "vectors": 4,
+            "terms": 3,
+            "meetings": 1,
+        },
+        "backward": {
+            "weights": 3,
+            "tiles": 3,
+            "totals": 1,
+            "kept": 6,
+            "fetched": 7,
+            "vectors": 1,
+            "terms": 3,
+            "meetings": 1,
+        },
     },
     engine=engine,
 )

@@ -79,21 +79,25 @@ def forward(T, W, x, W_x, u, h, b):
 
 
 @whole
-def steps_whole(T, B, counters, exchange, W_x, u, b, h):
+def steps_whole(T, B, counters, exchange, W_x, h, u, b):
     """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
     h_kept = local_array(EACH, real)
     h_next_kept = local_array(EACH, real)
+    u_kept = local_array(EACH, real)
+    b_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
         at = row * HIDDEN + unit
         h_kept[each] = h[at] if owns(each, B) else real(0)
+        u_kept[each] = u[unit]
+        b_kept[each] = b[unit]
     for t in range(T):
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
             at_next = ((t + 1) * B + row) * HIDDEN + unit
-            h_next_now = cell(W_x[at], u[unit], h_kept[each], b[unit])
+            h_next_now = cell(W_x[at], u_kept[each], h_kept[each], b_kept[each])
             h_next_kept[each] = h_next_now
             if owns(each, B):
                 h[at_next] = h_next_now
@@ -176,21 +180,25 @@ def backward(T, more, inputs, ct_y, d_h, h, u, d_a_h_next, W, d_x, x, d_W, d_u, 
 
 
 @whole
-def steps_vjp_whole(T, B, counters, exchange, ct_y, h, u, d_a_h_next, d_h):
+def steps_vjp_whole(T, B, counters, exchange, ct_y, h, d_a_h_next, d_h, u):
     """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
     ct_h_next_kept = local_array(EACH, real)
     d_h_kept = local_array(EACH, real)
+    u_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
         at = (T % 2 * B + row) * HIDDEN + unit
         ct_h_next_kept[each] = d_h[at] if owns(each, B) else real(0)
+        u_kept[each] = u[unit]
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
             at_next = ((t + 1) * B + row) * HIDDEN + unit
-            d_a_h_next_now, d_h_now = cell_vjp(ct_y[at], ct_h_next_kept[each], h[at_next], u[unit])
+            d_a_h_next_now, d_h_now = cell_vjp(
+                ct_y[at], ct_h_next_kept[each], h[at_next], u_kept[each]
+            )
             d_h_kept[each] = d_h_now
             if owns(each, B):
                 d_a_h_next[at] = d_a_h_next_now
@@ -225,8 +233,26 @@ LAYOUT = Layout(
         "d_b": ("gradient", "hidden"),
     },
     wholes={
-        "forward": {"weights": 0, "tiles": 0, "totals": 0, "kept": 2, "terms": 0, "meetings": 0},
-        "backward": {"weights": 0, "tiles": 0, "totals": 0, "kept": 2, "terms": 0, "meetings": 0},
+        "forward": {
+            "weights": 0,
+            "tiles": 0,
+            "totals": 0,
+            "kept": 2,
+            "fetched": 0,
+            "vectors": 2,
+            "terms": 0,
+            "meetings": 0,
+        },
+        "backward": {
+            "weights": 0,
+            "tiles": 0,
+            "totals": 0,
+            "kept": 2,
+            "fetched": 0,
+            "vectors": 1,
+            "terms": 0,
+            "meetings": 0,
+        },
     },
     engine=engine,
 )

@@ -151,7 +151,7 @@ def forward(
 
 @whole
 def steps_whole(
-    T, B, counters, exchange, U_f, U_g, W_f_x, b_f, W_g_x, b_g, beta, f, g, sigmoid_h_next, h
+    T, B, counters, exchange, U_f, U_g, W_f_x, W_g_x, beta, f, g, sigmoid_h_next, h, b_f, b_g
 ):
     """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
@@ -162,14 +162,25 @@ def steps_whole(
     totals = local_array(SUMS_2, real)
     h_kept = local_array(EACH, real)
     h_next_kept = local_array(EACH, real)
+    b_f_kept = local_array(EACH, real)
+    b_g_kept = local_array(EACH, real)
+    W_f_x_kept = local_array(EACH, real)
+    W_g_x_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
         at = row * HIDDEN + unit
         h_kept[each] = h[at] if owns(each, B) else real(0)
+        b_f_kept[each] = b_f[unit]
+        b_g_kept[each] = b_g[unit]
     for t in range(T):
         share(exchange, 0, h_kept, t + 1)
         meet(counters, t + 1)
         clear(totals, 2)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at_2 = (t * B + row) * (2 * HIDDEN) + unit
+            W_f_x_kept[each] = W_f_x[at_2]
+            W_g_x_kept[each] = W_g_x[at_2]
         fill(0, exchange, 0, h_kept, t + 1)
         filled()
         multiply(totals, held, 0, 0, 2, 0)
@@ -177,15 +188,14 @@ def steps_whole(
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
-            at_2 = (t * B + row) * (2 * HIDDEN) + unit
             at_next = ((t + 1) * B + row) * HIDDEN + unit
             f_now, g_now, sigmoid_h_next_now, h_next_now = cell(
-                W_f_x[at_2],
+                W_f_x_kept[each],
                 totals[each],
-                b_f[unit],
-                W_g_x[at_2],
+                b_f_kept[each],
+                W_g_x_kept[each],
                 totals[1 * EACH + each],
-                b_g[unit],
+                b_g_kept[each],
                 beta,
                 h_kept[each],
             )
@@ -360,7 +370,7 @@ def backward(
 
 @whole
 def steps_vjp_whole(
-    T, B, counters, exchange, U_f, U_g, ct_y, g, sigmoid_h_next, h, f, d_a_g, d_s, d_h
+    T, B, counters, exchange, U_f, U_g, d_a_g, d_s, f, ct_y, g, sigmoid_h_next, h, d_h
 ):
     """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
@@ -374,17 +384,33 @@ def steps_vjp_whole(
     d_h_next_kept = local_array(EACH, real)
     d_a_g_kept = local_array(EACH, real)
     d_s_kept = local_array(EACH, real)
+    f_kept = local_array(EACH, real)
+    ct_y_soon_kept = local_array(EACH, real)
+    g_soon_kept = local_array(EACH, real)
+    sigmoid_h_next_soon_kept = local_array(EACH, real)
+    h_soon_kept = local_array(EACH, real)
+    f_soon_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
         at = (T % 2 * B + row) * HIDDEN + unit
         ct_h_next_kept[each] = d_h[at] if owns(each, B) else real(0)
+        at = ((T - 1) * B + row) * HIDDEN + unit
+        ct_y_soon_kept[each] = ct_y[at]
+        g_soon_kept[each] = g[at]
+        sigmoid_h_next_soon_kept[each] = sigmoid_h_next[at]
+        h_soon_kept[each] = h[at]
+        f_soon_kept[each] = f[at]
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
             row = own_row(each, B)
-            at = (t * B + row) * HIDDEN + unit
             at_2 = (t * B + row) * (2 * HIDDEN) + unit
             d_h_next_now, d_a_g_now, d_s_now = cell_vjp_1(
-                ct_y[at], ct_h_next_kept[each], g[at], sigmoid_h_next[at], h[at], f[at]
+                ct_y_soon_kept[each],
+                ct_h_next_kept[each],
+                g_soon_kept[each],
+                sigmoid_h_next_soon_kept[each],
+                h_soon_kept[each],
+                f_soon_kept[each],
             )
             d_h_next_kept[each] = d_h_next_now
             d_a_g_kept[each] = d_a_g_now
@@ -396,6 +422,16 @@ def steps_vjp_whole(
         share(exchange, 1, d_a_g_kept, T - t)
         meet(counters, T - t)
         clear(totals, 1)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            f_kept[each] = f[at]
+            at = (max(t - 1, 0) * B + row) * HIDDEN + unit
+            ct_y_soon_kept[each] = ct_y[at]
+            g_soon_kept[each] = g[at]
+            sigmoid_h_next_soon_kept[each] = sigmoid_h_next[at]
+            h_soon_kept[each] = h[at]
+            f_soon_kept[each] = f[at]
         if TILES > 1:
             fill(0, exchange, 0, d_s_kept, T - t)
             fill(1, exchange, 1, d_a_g_kept, T - t)
@@ -412,9 +448,7 @@ def steps_vjp_whole(
             multiply(totals, held, 0, 1, 1, 0)
         collect(totals, 1)
         for each in range(EACH):
-            row = own_row(each, B)
-            at = (t * B + row) * HIDDEN + unit
-            d_h_now = cell_vjp_2(totals[each], d_h_next_kept[each], f[at])
+            d_h_now = cell_vjp_2(totals[each], d_h_next_kept[each], f_kept[each])
             d_h_kept[each] = d_h_now
         for each in range(EACH):
             ct_h_next_kept[each] = d_h_kept[each]
@@ -483,8 +517,26 @@ LAYOUT = Layout(
         ),
     },
     wholes={
-        "forward": {"weights": 2, "tiles": 1, "totals": 2, "kept": 2, "terms": 2, "meetings": 1},
-        "backward": {"weights": 2, "tiles": 2, "totals": 1, "kept": 5, "terms": 2, "meetings": 1},
+        "forward": {
+            "weights": 2,
+            "tiles": 1,
+            "totals": 2,
+            "kept": 2,
+            "fetched": 2,
+            "vectors": 2,
+            "terms": 2,
+            "meetings": 1,
+        },
+        "backward": {
+            "weights": 2,
+            "tiles": 2,
+            "totals": 1,
+            "kept": 5,
+            "fetched": 6,
+            "vectors": 0,
+            "terms": 2,
+            "meetings": 1,
+        },
     },
     engine=engine,
 )

@@ -330,13 +330,9 @@ def steps_whole(
     U_g,
     U_o,
     W_i_x,
-    b_i,
     W_f_x,
-    b_f,
     W_g_x,
-    b_g,
     W_o_x,
-    b_o,
     i,
     f,
     g,
@@ -344,6 +340,10 @@ def steps_whole(
     o,
     tanh_c_next,
     h,
+    b_i,
+    b_f,
+    b_g,
+    b_o,
 ):
     """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
@@ -358,15 +358,34 @@ def steps_whole(
     h_next_kept = local_array(EACH, real)
     c_kept = local_array(EACH, real)
     c_next_kept = local_array(EACH, real)
+    b_i_kept = local_array(EACH, real)
+    b_f_kept = local_array(EACH, real)
+    b_g_kept = local_array(EACH, real)
+    b_o_kept = local_array(EACH, real)
+    W_i_x_kept = local_array(EACH, real)
+    W_f_x_kept = local_array(EACH, real)
+    W_g_x_kept = local_array(EACH, real)
+    W_o_x_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
         at = row * HIDDEN + unit
         h_kept[each] = h[at] if owns(each, B) else real(0)
         c_kept[each] = c[at] if owns(each, B) else real(0)
+        b_i_kept[each] = b_i[unit]
+        b_f_kept[each] = b_f[unit]
+        b_g_kept[each] = b_g[unit]
+        b_o_kept[each] = b_o[unit]
     for t in range(T):
         share(exchange, 0, h_kept, t + 1)
         meet(counters, t + 1)
         clear(totals, 4)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at_4 = (t * B + row) * (4 * HIDDEN) + unit
+            W_i_x_kept[each] = W_i_x[at_4]
+            W_f_x_kept[each] = W_f_x[at_4]
+            W_g_x_kept[each] = W_g_x[at_4]
+            W_o_x_kept[each] = W_o_x[at_4]
         fill(0, exchange, 0, h_kept, t + 1)
         filled()
         multiply(totals, held, 0, 0, 4, 0)
@@ -374,22 +393,21 @@ def steps_whole(
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
-            at_4 = (t * B + row) * (4 * HIDDEN) + unit
             at_next = ((t + 1) * B + row) * HIDDEN + unit
             i_now, f_now, g_now, c_next_now, o_now, tanh_c_next_now, h_next_now = cell(
-                W_i_x[at_4],
+                W_i_x_kept[each],
                 totals[each],
-                b_i[unit],
-                W_f_x[at_4],
+                b_i_kept[each],
+                W_f_x_kept[each],
                 totals[1 * EACH + each],
-                b_f[unit],
-                W_g_x[at_4],
+                b_f_kept[each],
+                W_g_x_kept[each],
                 totals[2 * EACH + each],
-                b_g[unit],
+                b_g_kept[each],
                 c_kept[each],
-                W_o_x[at_4],
+                W_o_x_kept[each],
                 totals[3 * EACH + each],
-                b_o[unit],
+                b_o_kept[each],
             )
             c_next_kept[each] = c_next_now
             h_next_kept[each] = h_next_now
@@ -693,6 +711,10 @@ def steps_vjp_whole(
     U_f,
     U_g,
     U_o,
+    d_a_o,
+    d_a_g,
+    d_a_f,
+    d_a_i,
     ct_y,
     o,
     tanh_c_next,
@@ -700,10 +722,6 @@ def steps_vjp_whole(
     g,
     c,
     f,
-    d_a_o,
-    d_a_g,
-    d_a_f,
-    d_a_i,
     d_h,
     d_c,
 ):
@@ -724,26 +742,40 @@ def steps_vjp_whole(
     d_a_g_kept = local_array(EACH, real)
     d_a_f_kept = local_array(EACH, real)
     d_a_i_kept = local_array(EACH, real)
+    ct_y_soon_kept = local_array(EACH, real)
+    o_soon_kept = local_array(EACH, real)
+    tanh_c_next_soon_kept = local_array(EACH, real)
+    i_soon_kept = local_array(EACH, real)
+    g_soon_kept = local_array(EACH, real)
+    c_soon_kept = local_array(EACH, real)
+    f_soon_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
         at = (T % 2 * B + row) * HIDDEN + unit
         ct_h_next_kept[each] = d_h[at] if owns(each, B) else real(0)
         ct_c_next_kept[each] = d_c[at] if owns(each, B) else real(0)
+        at = ((T - 1) * B + row) * HIDDEN + unit
+        ct_y_soon_kept[each] = ct_y[at]
+        o_soon_kept[each] = o[at]
+        tanh_c_next_soon_kept[each] = tanh_c_next[at]
+        i_soon_kept[each] = i[at]
+        g_soon_kept[each] = g[at]
+        c_soon_kept[each] = c[at]
+        f_soon_kept[each] = f[at]
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
             row = own_row(each, B)
-            at = (t * B + row) * HIDDEN + unit
             at_4 = (t * B + row) * (4 * HIDDEN) + unit
             d_a_o_now, d_a_g_now, d_a_f_now, d_a_i_now, d_c_now = cell_vjp(
-                ct_y[at],
+                ct_y_soon_kept[each],
                 ct_h_next_kept[each],
-                o[at],
-                tanh_c_next[at],
+                o_soon_kept[each],
+                tanh_c_next_soon_kept[each],
                 ct_c_next_kept[each],
-                i[at],
-                g[at],
-                c[at],
-                f[at],
+                i_soon_kept[each],
+                g_soon_kept[each],
+                c_soon_kept[each],
+                f_soon_kept[each],
             )
             d_a_o_kept[each] = d_a_o_now
             d_a_g_kept[each] = d_a_g_now
@@ -761,6 +793,16 @@ def steps_vjp_whole(
         share(exchange, 3, d_a_o_kept, T - t)
         meet(counters, T - t)
         clear(totals, 1)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (max(t - 1, 0) * B + row) * HIDDEN + unit
+            ct_y_soon_kept[each] = ct_y[at]
+            o_soon_kept[each] = o[at]
+            tanh_c_next_soon_kept[each] = tanh_c_next[at]
+            i_soon_kept[each] = i[at]
+            g_soon_kept[each] = g[at]
+            c_soon_kept[each] = c[at]
+            f_soon_kept[each] = f[at]
         if TILES > 1:
             fill(0, exchange, 0, d_a_i_kept, T - t)
             fill(1, exchange, 1, d_a_f_kept, T - t)
@@ -888,8 +930,26 @@ LAYOUT = Layout(
         ),
     },
     wholes={
-        "forward": {"weights": 4, "tiles": 1, "totals": 4, "kept": 4, "terms": 4, "meetings": 1},
-        "backward": {"weights": 4, "tiles": 4, "totals": 1, "kept": 8, "terms": 4, "meetings": 1},
+        "forward": {
+            "weights": 4,
+            "tiles": 1,
+            "totals": 4,
+            "kept": 4,
+            "fetched": 4,
+            "vectors": 4,
+            "terms": 4,
+            "meetings": 1,
+        },
+        "backward": {
+            "weights": 4,
+            "tiles": 4,
+            "totals": 1,
+            "kept": 8,
+            "fetched": 7,
+            "vectors": 0,
+            "terms": 4,
+            "meetings": 1,
+        },
     },
     engine=engine,
 )

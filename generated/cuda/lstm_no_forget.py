@@ -279,17 +279,17 @@ def steps_whole(
     U_g,
     U_o,
     W_i_x,
-    b_i,
     W_g_x,
-    b_g,
     W_o_x,
-    b_o,
     i,
     g,
     c,
     o,
     tanh_c_next,
     h,
+    b_i,
+    b_g,
+    b_o,
 ):
     """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
@@ -303,15 +303,30 @@ def steps_whole(
     h_next_kept = local_array(EACH, real)
     c_kept = local_array(EACH, real)
     c_next_kept = local_array(EACH, real)
+    b_i_kept = local_array(EACH, real)
+    b_g_kept = local_array(EACH, real)
+    b_o_kept = local_array(EACH, real)
+    W_i_x_kept = local_array(EACH, real)
+    W_g_x_kept = local_array(EACH, real)
+    W_o_x_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
         at = row * HIDDEN + unit
         h_kept[each] = h[at] if owns(each, B) else real(0)
         c_kept[each] = c[at] if owns(each, B) else real(0)
+        b_i_kept[each] = b_i[unit]
+        b_g_kept[each] = b_g[unit]
+        b_o_kept[each] = b_o[unit]
     for t in range(T):
         share(exchange, 0, h_kept, t + 1)
         meet(counters, t + 1)
         clear(totals, 3)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at_3 = (t * B + row) * (3 * HIDDEN) + unit
+            W_i_x_kept[each] = W_i_x[at_3]
+            W_g_x_kept[each] = W_g_x[at_3]
+            W_o_x_kept[each] = W_o_x[at_3]
         fill(0, exchange, 0, h_kept, t + 1)
         filled()
         multiply(totals, held, 0, 0, 3, 0)
@@ -319,19 +334,18 @@ def steps_whole(
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
-            at_3 = (t * B + row) * (3 * HIDDEN) + unit
             at_next = ((t + 1) * B + row) * HIDDEN + unit
             i_now, g_now, c_next_now, o_now, tanh_c_next_now, h_next_now = cell(
-                W_i_x[at_3],
+                W_i_x_kept[each],
                 totals[each],
-                b_i[unit],
-                W_g_x[at_3],
+                b_i_kept[each],
+                W_g_x_kept[each],
                 totals[1 * EACH + each],
-                b_g[unit],
+                b_g_kept[each],
                 c_kept[each],
-                W_o_x[at_3],
+                W_o_x_kept[each],
                 totals[2 * EACH + each],
-                b_o[unit],
+                b_o_kept[each],
             )
             c_next_kept[each] = c_next_now
             h_next_kept[each] = h_next_now
@@ -533,14 +547,14 @@ def steps_vjp_whole(
     U_i,
     U_g,
     U_o,
+    d_a_o,
+    d_a_g,
+    d_a_i,
     ct_y,
     o,
     tanh_c_next,
     i,
     g,
-    d_a_o,
-    d_a_g,
-    d_a_i,
     d_h,
     d_c,
 ):
@@ -559,24 +573,34 @@ def steps_vjp_whole(
     d_a_o_kept = local_array(EACH, real)
     d_a_g_kept = local_array(EACH, real)
     d_a_i_kept = local_array(EACH, real)
+    ct_y_soon_kept = local_array(EACH, real)
+    o_soon_kept = local_array(EACH, real)
+    tanh_c_next_soon_kept = local_array(EACH, real)
+    i_soon_kept = local_array(EACH, real)
+    g_soon_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
         at = (T % 2 * B + row) * HIDDEN + unit
         ct_h_next_kept[each] = d_h[at] if owns(each, B) else real(0)
         ct_c_next_kept[each] = d_c[at] if owns(each, B) else real(0)
+        at = ((T - 1) * B + row) * HIDDEN + unit
+        ct_y_soon_kept[each] = ct_y[at]
+        o_soon_kept[each] = o[at]
+        tanh_c_next_soon_kept[each] = tanh_c_next[at]
+        i_soon_kept[each] = i[at]
+        g_soon_kept[each] = g[at]
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
             row = own_row(each, B)
-            at = (t * B + row) * HIDDEN + unit
             at_3 = (t * B + row) * (3 * HIDDEN) + unit
             d_a_o_now, d_a_g_now, d_a_i_now, d_c_now = cell_vjp(
-                ct_y[at],
+                ct_y_soon_kept[each],
                 ct_h_next_kept[each],
-                o[at],
-                tanh_c_next[at],
+                o_soon_kept[each],
+                tanh_c_next_soon_kept[each],
                 ct_c_next_kept[each],
-                i[at],
-                g[at],
+                i_soon_kept[each],
+                g_soon_kept[each],
             )
             d_a_o_kept[each] = d_a_o_now
             d_a_g_kept[each] = d_a_g_now
@@ -591,6 +615,14 @@ def steps_vjp_whole(
         share(exchange, 2, d_a_o_kept, T - t)
         meet(counters, T - t)
         clear(totals, 1)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (max(t - 1, 0) * B + row) * HIDDEN + unit
+            ct_y_soon_kept[each] = ct_y[at]
+            o_soon_kept[each] = o[at]
+            tanh_c_next_soon_kept[each] = tanh_c_next[at]
+            i_soon_kept[each] = i[at]
+            g_soon_kept[each] = g[at]
         if TILES > 1:
             fill(0, exchange, 0, d_a_i_kept, T - t)
             fill(1, exchange, 1, d_a_g_kept, T - t)
@@ -698,8 +730,26 @@ LAYOUT = Layout(
         ),
     },
     wholes={
-        "forward": {"weights": 3, "tiles": 1, "totals": 3, "kept": 4, "terms": 3, "meetings": 1},
-        "backward": {"weights": 3, "tiles": 3, "totals": 1, "kept": 7, "terms": 3, "meetings": 1},
+        "forward": {
+            "weights": 3,
+            "tiles": 1,
+            "totals": 3,
+            "kept": 4,
+            "fetched": 3,
+            "vectors": 3,
+            "terms": 3,
+            "meetings": 1,
+        },
+        "backward": {
+            "weights": 3,
+            "tiles": 3,
+            "totals": 1,
+            "kept": 7,
+            "fetched": 5,
+            "vectors": 0,
+            "terms": 3,
+            "meetings": 1,
+        },
     },
     engine=engine,
 )

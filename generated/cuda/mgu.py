@@ -143,7 +143,7 @@ def forward(T, W_f, W_n, x, W_f_x, W_n_x, U_f, h, b_f, U_n, b_n, U_f_h, f, f_h, 
 
 
 @whole
-def steps_whole(T, B, counters, exchange, U_f, U_n, W_f_x, b_f, f, f_h, W_n_x, b_n, n, h):
+def steps_whole(T, B, counters, exchange, U_f, U_n, W_f_x, f, f_h, W_n_x, n, h, b_f, b_n):
     """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
     held = local_array(HELD_2, real)
@@ -155,14 +155,24 @@ def steps_whole(T, B, counters, exchange, U_f, U_n, W_f_x, b_f, f, f_h, W_n_x, b
     h_next_kept = local_array(EACH, real)
     f_kept = local_array(EACH, real)
     f_h_kept = local_array(EACH, real)
+    b_f_kept = local_array(EACH, real)
+    b_n_kept = local_array(EACH, real)
+    W_f_x_kept = local_array(EACH, real)
+    W_n_x_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
         at = row * HIDDEN + unit
         h_kept[each] = h[at] if owns(each, B) else real(0)
+        b_f_kept[each] = b_f[unit]
+        b_n_kept[each] = b_n[unit]
     for t in range(T):
         share(exchange, 0, h_kept, 2 * (t + 1) - 1)
         meet(counters, 2 * (t + 1) - 1)
         clear(totals, 1)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at_2 = (t * B + row) * (2 * HIDDEN) + unit
+            W_f_x_kept[each] = W_f_x[at_2]
         fill(0, exchange, 0, h_kept, 2 * (t + 1) - 1)
         filled()
         multiply(totals, held, 0, 0, 1, 0)
@@ -170,8 +180,7 @@ def steps_whole(T, B, counters, exchange, U_f, U_n, W_f_x, b_f, f, f_h, W_n_x, b
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
-            at_2 = (t * B + row) * (2 * HIDDEN) + unit
-            f_now, f_h_now = cell_1(W_f_x[at_2], totals[each], b_f[unit], h_kept[each])
+            f_now, f_h_now = cell_1(W_f_x_kept[each], totals[each], b_f_kept[each], h_kept[each])
             f_kept[each] = f_now
             f_h_kept[each] = f_h_now
             if owns(each, B):
@@ -180,6 +189,10 @@ def steps_whole(T, B, counters, exchange, U_f, U_n, W_f_x, b_f, f, f_h, W_n_x, b
         share(exchange, 0, f_h_kept, 2 * (t + 1))
         meet(counters, 2 * (t + 1))
         clear(totals, 1)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at_2 = (t * B + row) * (2 * HIDDEN) + unit
+            W_n_x_kept[each] = W_n_x[at_2]
         fill(0, exchange, 0, f_h_kept, 2 * (t + 1))
         filled()
         multiply(totals, held, 0, 1, 1, 0)
@@ -187,10 +200,9 @@ def steps_whole(T, B, counters, exchange, U_f, U_n, W_f_x, b_f, f, f_h, W_n_x, b
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
-            at_2 = (t * B + row) * (2 * HIDDEN) + unit
             at_next = ((t + 1) * B + row) * HIDDEN + unit
             n_now, h_next_now = cell_2(
-                W_n_x[at_2], totals[each], b_n[unit], f_kept[each], h_kept[each]
+                W_n_x_kept[each], totals[each], b_n_kept[each], f_kept[each], h_kept[each]
             )
             h_next_kept[each] = h_next_now
             if owns(each, B):
@@ -372,7 +384,7 @@ def backward(
 
 
 @whole
-def steps_vjp_whole(T, B, counters, exchange, U_n, U_f, ct_y, f, n, d_a_n, h, d_a_f, d_h):
+def steps_vjp_whole(T, B, counters, exchange, U_n, U_f, d_a_n, n, h, f, d_a_f, ct_y, d_h):
     """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
     held = local_array(HELD_2, real)
@@ -386,16 +398,27 @@ def steps_vjp_whole(T, B, counters, exchange, U_n, U_f, ct_y, f, n, d_a_n, h, d_
     d_h_next_kept = local_array(EACH, real)
     d_a_n_kept = local_array(EACH, real)
     d_a_f_kept = local_array(EACH, real)
+    n_kept = local_array(EACH, real)
+    h_kept = local_array(EACH, real)
+    f_kept = local_array(EACH, real)
+    ct_y_soon_kept = local_array(EACH, real)
+    f_soon_kept = local_array(EACH, real)
+    n_soon_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
         at = (T % 2 * B + row) * HIDDEN + unit
         ct_h_next_kept[each] = d_h[at] if owns(each, B) else real(0)
+        at = ((T - 1) * B + row) * HIDDEN + unit
+        ct_y_soon_kept[each] = ct_y[at]
+        f_soon_kept[each] = f[at]
+        n_soon_kept[each] = n[at]
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
             row = own_row(each, B)
-            at = (t * B + row) * HIDDEN + unit
             at_2 = (t * B + row) * (2 * HIDDEN) + unit
-            d_h_next_now, d_a_n_now = cell_vjp_1(ct_y[at], ct_h_next_kept[each], f[at], n[at])
+            d_h_next_now, d_a_n_now = cell_vjp_1(
+                ct_y_soon_kept[each], ct_h_next_kept[each], f_soon_kept[each], n_soon_kept[each]
+            )
             d_h_next_kept[each] = d_h_next_now
             d_a_n_kept[each] = d_a_n_now
             if owns(each, B):
@@ -403,15 +426,22 @@ def steps_vjp_whole(T, B, counters, exchange, U_n, U_f, ct_y, f, n, d_a_n, h, d_
         share(exchange, 0, d_a_n_kept, 2 * (T - t) - 1)
         meet(counters, 2 * (T - t) - 1)
         clear(totals, 1)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            n_kept[each] = n[at]
+            h_kept[each] = h[at]
+            f_kept[each] = f[at]
         fill(0, exchange, 0, d_a_n_kept, 2 * (T - t) - 1)
         filled()
         multiply(totals, held, 0, 0, 1, 0)
         collect(totals, 1)
         for each in range(EACH):
             row = own_row(each, B)
-            at = (t * B + row) * HIDDEN + unit
             at_2 = (t * B + row) * (2 * HIDDEN) + unit
-            d_a_f_now = cell_vjp_2(d_h_next_kept[each], n[at], h[at], totals[each], f[at])
+            d_a_f_now = cell_vjp_2(
+                d_h_next_kept[each], n_kept[each], h_kept[each], totals[each], f_kept[each]
+            )
             d_f_h_kept[each] = totals[each]
             d_a_f_kept[each] = d_a_f_now
             if owns(each, B):
@@ -419,14 +449,20 @@ def steps_vjp_whole(T, B, counters, exchange, U_n, U_f, ct_y, f, n, d_a_n, h, d_
         share(exchange, 0, d_a_f_kept, 2 * (T - t))
         meet(counters, 2 * (T - t))
         clear(totals, 1)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            f_kept[each] = f[at]
+            at = (max(t - 1, 0) * B + row) * HIDDEN + unit
+            ct_y_soon_kept[each] = ct_y[at]
+            f_soon_kept[each] = f[at]
+            n_soon_kept[each] = n[at]
         fill(0, exchange, 0, d_a_f_kept, 2 * (T - t))
         filled()
         multiply(totals, held, 0, 1, 1, 0)
         collect(totals, 1)
         for each in range(EACH):
-            row = own_row(each, B)
-            at = (t * B + row) * HIDDEN + unit
-            d_h_now = cell_vjp_3(totals[each], d_h_next_kept[each], f[at], d_f_h_kept[each])
+            d_h_now = cell_vjp_3(totals[each], d_h_next_kept[each], f_kept[each], d_f_h_kept[each])
             d_h_kept[each] = d_h_now
         for each in range(EACH):
             ct_h_next_kept[each] = d_h_kept[each]
@@ -490,8 +526,26 @@ LAYOUT = Layout(
         "backward": (("d_a_n", "d_a_f"), ("W_n", "W_f"), ("d_W_n", "d_W_f")),
     },
     wholes={
-        "forward": {"weights": 2, "tiles": 1, "totals": 1, "kept": 4, "terms": 2, "meetings": 2},
-        "backward": {"weights": 2, "tiles": 1, "totals": 1, "kept": 6, "terms": 2, "meetings": 2},
+        "forward": {
+            "weights": 2,
+            "tiles": 1,
+            "totals": 1,
+            "kept": 4,
+            "fetched": 1,
+            "vectors": 2,
+            "terms": 2,
+            "meetings": 2,
+        },
+        "backward": {
+            "weights": 2,
+            "tiles": 1,
+            "totals": 1,
+            "kept": 6,
+            "fetched": 6,
+            "vectors": 0,
+            "terms": 2,
+            "meetings": 2,
+        },
     },
     engine=engine,
 )

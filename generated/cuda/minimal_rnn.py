@@ -125,7 +125,7 @@ def forward(T, W_z, x, b_z, V_u, W_z_x, z, V_u_z, U_u, h, b_u, U_u_h, u):
 
 
 @whole
-def steps_whole(T, B, counters, exchange, U_u, V_u_z, b_u, z, u, h):
+def steps_whole(T, B, counters, exchange, U_u, V_u_z, z, u, h, b_u):
     """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
     held = local_array(HELD_1, real)
@@ -134,14 +134,23 @@ def steps_whole(T, B, counters, exchange, U_u, V_u_z, b_u, z, u, h):
     totals = local_array(SUMS, real)
     h_kept = local_array(EACH, real)
     h_next_kept = local_array(EACH, real)
+    b_u_kept = local_array(EACH, real)
+    V_u_z_kept = local_array(EACH, real)
+    z_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
         at = row * HIDDEN + unit
         h_kept[each] = h[at] if owns(each, B) else real(0)
+        b_u_kept[each] = b_u[unit]
     for t in range(T):
         share(exchange, 0, h_kept, t + 1)
         meet(counters, t + 1)
         clear(totals, 1)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            V_u_z_kept[each] = V_u_z[at]
+            z_kept[each] = z[at]
         fill(0, exchange, 0, h_kept, t + 1)
         filled()
         multiply(totals, held, 0, 0, 1, 0)
@@ -150,7 +159,9 @@ def steps_whole(T, B, counters, exchange, U_u, V_u_z, b_u, z, u, h):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
             at_next = ((t + 1) * B + row) * HIDDEN + unit
-            u_now, h_next_now = cell(totals[each], V_u_z[at], b_u[unit], h_kept[each], z[at])
+            u_now, h_next_now = cell(
+                totals[each], V_u_z_kept[each], b_u_kept[each], h_kept[each], z_kept[each]
+            )
             h_next_kept[each] = h_next_now
             if owns(each, B):
                 u[at] = u_now
@@ -330,7 +341,7 @@ def backward(
 
 
 @whole
-def steps_vjp_whole(T, B, counters, exchange, U_u, ct_y, h, z, u, d_h_next, d_a_u, d_h):
+def steps_vjp_whole(T, B, counters, exchange, U_u, d_h_next, d_a_u, u, ct_y, h, z, d_h):
     """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
     held = local_array(HELD_1, real)
@@ -341,16 +352,30 @@ def steps_vjp_whole(T, B, counters, exchange, U_u, ct_y, h, z, u, d_h_next, d_a_
     d_h_kept = local_array(EACH, real)
     d_h_next_kept = local_array(EACH, real)
     d_a_u_kept = local_array(EACH, real)
+    u_kept = local_array(EACH, real)
+    ct_y_soon_kept = local_array(EACH, real)
+    h_soon_kept = local_array(EACH, real)
+    z_soon_kept = local_array(EACH, real)
+    u_soon_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
         at = (T % 2 * B + row) * HIDDEN + unit
         ct_h_next_kept[each] = d_h[at] if owns(each, B) else real(0)
+        at = ((T - 1) * B + row) * HIDDEN + unit
+        ct_y_soon_kept[each] = ct_y[at]
+        h_soon_kept[each] = h[at]
+        z_soon_kept[each] = z[at]
+        u_soon_kept[each] = u[at]
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
             d_h_next_now, d_a_u_now = cell_vjp_1(
-                ct_y[at], ct_h_next_kept[each], h[at], z[at], u[at]
+                ct_y_soon_kept[each],
+                ct_h_next_kept[each],
+                h_soon_kept[each],
+                z_soon_kept[each],
+                u_soon_kept[each],
             )
             d_h_next_kept[each] = d_h_next_now
             d_a_u_kept[each] = d_a_u_now
@@ -360,14 +385,21 @@ def steps_vjp_whole(T, B, counters, exchange, U_u, ct_y, h, z, u, d_h_next, d_a_
         share(exchange, 0, d_a_u_kept, T - t)
         meet(counters, T - t)
         clear(totals, 1)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            u_kept[each] = u[at]
+            at = (max(t - 1, 0) * B + row) * HIDDEN + unit
+            ct_y_soon_kept[each] = ct_y[at]
+            h_soon_kept[each] = h[at]
+            z_soon_kept[each] = z[at]
+            u_soon_kept[each] = u[at]
         fill(0, exchange, 0, d_a_u_kept, T - t)
         filled()
         multiply(totals, held, 0, 0, 1, 0)
         collect(totals, 1)
         for each in range(EACH):
-            row = own_row(each, B)
-            at = (t * B + row) * HIDDEN + unit
-            d_h_now = cell_vjp_2(totals[each], d_h_next_kept[each], u[at])
+            d_h_now = cell_vjp_2(totals[each], d_h_next_kept[each], u_kept[each])
             d_h_kept[each] = d_h_now
         for each in range(EACH):
             ct_h_next_kept[each] = d_h_kept[each]
@@ -422,8 +454,26 @@ LAYOUT = Layout(
         "d_b_u": ("gradient", "hidden"),
     },
     wholes={
-        "forward": {"weights": 1, "tiles": 1, "totals": 1, "kept": 2, "terms": 1, "meetings": 1},
-        "backward": {"weights": 1, "tiles": 1, "totals": 1, "kept": 4, "terms": 1, "meetings": 1},
+        "forward": {
+            "weights": 1,
+            "tiles": 1,
+            "totals": 1,
+            "kept": 2,
+            "fetched": 2,
+            "vectors": 1,
+            "terms": 1,
+            "meetings": 1,
+        },
+        "backward": {
+            "weights": 1,
+            "tiles": 1,
+            "totals": 1,
+            "kept": 4,
+            "fetched": 5,
+            "vectors": 0,
+            "terms": 1,
+            "meetings": 1,
+        },
     },
     engine=engine,
 )

@@ -147,7 +147,7 @@ def forward(
 
 
 @whole
-def steps_whole(T, B, counters, exchange, U_i, U_f, W_g_x, W_i_x, b_i, W_f_x, b_f, g, i, f, c, h):
+def steps_whole(T, B, counters, exchange, U_i, U_f, W_g_x, W_i_x, W_f_x, g, i, f, c, h, b_i, b_f):
     """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
     held = local_array(HELD_2, real)
@@ -159,15 +159,28 @@ def steps_whole(T, B, counters, exchange, U_i, U_f, W_g_x, W_i_x, b_i, W_f_x, b_
     h_next_kept = local_array(EACH, real)
     c_kept = local_array(EACH, real)
     c_next_kept = local_array(EACH, real)
+    b_i_kept = local_array(EACH, real)
+    b_f_kept = local_array(EACH, real)
+    W_g_x_kept = local_array(EACH, real)
+    W_i_x_kept = local_array(EACH, real)
+    W_f_x_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
         at = row * HIDDEN + unit
         h_kept[each] = h[at] if owns(each, B) else real(0)
         c_kept[each] = c[at] if owns(each, B) else real(0)
+        b_i_kept[each] = b_i[unit]
+        b_f_kept[each] = b_f[unit]
     for t in range(T):
         share(exchange, 0, h_kept, t + 1)
         meet(counters, t + 1)
         clear(totals, 2)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at_3 = (t * B + row) * (3 * HIDDEN) + unit
+            W_g_x_kept[each] = W_g_x[at_3]
+            W_i_x_kept[each] = W_i_x[at_3]
+            W_f_x_kept[each] = W_f_x[at_3]
         fill(0, exchange, 0, h_kept, t + 1)
         filled()
         multiply(totals, held, 0, 0, 2, 0)
@@ -175,16 +188,15 @@ def steps_whole(T, B, counters, exchange, U_i, U_f, W_g_x, W_i_x, b_i, W_f_x, b_
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
-            at_3 = (t * B + row) * (3 * HIDDEN) + unit
             at_next = ((t + 1) * B + row) * HIDDEN + unit
             g_now, i_now, f_now, c_next_now, h_next_now = cell(
-                W_g_x[at_3],
-                W_i_x[at_3],
+                W_g_x_kept[each],
+                W_i_x_kept[each],
                 totals[each],
-                b_i[unit],
-                W_f_x[at_3],
+                b_i_kept[each],
+                W_f_x_kept[each],
                 totals[1 * EACH + each],
-                b_f[unit],
+                b_f_kept[each],
                 c_kept[each],
             )
             c_next_kept[each] = c_next_now
@@ -353,7 +365,7 @@ def backward(
 
 @whole
 def steps_vjp_whole(
-    T, B, counters, exchange, U_i, U_f, ct_y, h, c, f, g, i, d_a_f, d_a_i, d_g, d_h, d_c
+    T, B, counters, exchange, U_i, U_f, d_a_f, d_a_i, d_g, ct_y, h, c, f, g, i, d_h, d_c
 ):
     """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
@@ -368,26 +380,38 @@ def steps_vjp_whole(
     d_c_kept = local_array(EACH, real)
     d_a_f_kept = local_array(EACH, real)
     d_a_i_kept = local_array(EACH, real)
+    ct_y_soon_kept = local_array(EACH, real)
+    h_next_soon_kept = local_array(EACH, real)
+    c_soon_kept = local_array(EACH, real)
+    f_soon_kept = local_array(EACH, real)
+    g_soon_kept = local_array(EACH, real)
+    i_soon_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
         at = (T % 2 * B + row) * HIDDEN + unit
         ct_h_next_kept[each] = d_h[at] if owns(each, B) else real(0)
         ct_c_next_kept[each] = d_c[at] if owns(each, B) else real(0)
+        at = ((T - 1) * B + row) * HIDDEN + unit
+        at_next = (T * B + row) * HIDDEN + unit
+        ct_y_soon_kept[each] = ct_y[at]
+        h_next_soon_kept[each] = h[at_next]
+        c_soon_kept[each] = c[at]
+        f_soon_kept[each] = f[at]
+        g_soon_kept[each] = g[at]
+        i_soon_kept[each] = i[at]
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
             row = own_row(each, B)
-            at = (t * B + row) * HIDDEN + unit
             at_3 = (t * B + row) * (3 * HIDDEN) + unit
-            at_next = ((t + 1) * B + row) * HIDDEN + unit
             d_a_f_now, d_a_i_now, d_g_now, d_c_now = cell_vjp(
-                ct_y[at],
+                ct_y_soon_kept[each],
                 ct_h_next_kept[each],
                 ct_c_next_kept[each],
-                h[at_next],
-                c[at],
-                f[at],
-                g[at],
-                i[at],
+                h_next_soon_kept[each],
+                c_soon_kept[each],
+                f_soon_kept[each],
+                g_soon_kept[each],
+                i_soon_kept[each],
             )
             d_a_f_kept[each] = d_a_f_now
             d_a_i_kept[each] = d_a_i_now
@@ -400,6 +424,16 @@ def steps_vjp_whole(
         share(exchange, 1, d_a_f_kept, T - t)
         meet(counters, T - t)
         clear(totals, 1)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (max(t - 1, 0) * B + row) * HIDDEN + unit
+            at_next = (max(t, 1) * B + row) * HIDDEN + unit
+            ct_y_soon_kept[each] = ct_y[at]
+            h_next_soon_kept[each] = h[at_next]
+            c_soon_kept[each] = c[at]
+            f_soon_kept[each] = f[at]
+            g_soon_kept[each] = g[at]
+            i_soon_kept[each] = i[at]
         if TILES > 1:
             fill(0, exchange, 0, d_a_i_kept, T - t)
             fill(1, exchange, 1, d_a_f_kept, T - t)
@@ -496,8 +530,26 @@ LAYOUT = Layout(
         ),
     },
     wholes={
-        "forward": {"weights": 2, "tiles": 1, "totals": 2, "kept": 4, "terms": 2, "meetings": 1},
-        "backward": {"weights": 2, "tiles": 2, "totals": 1, "kept": 6, "terms": 2, "meetings": 1},
+        "forward": {
+            "weights": 2,
+            "tiles": 1,
+            "totals": 2,
+            "kept": 4,
+            "fetched": 3,
+            "vectors": 2,
+            "terms": 2,
+            "meetings": 1,
+        },
+        "backward": {
+            "weights": 2,
+            "tiles": 2,
+            "totals": 1,
+            "kept": 6,
+            "fetched": 6,
+            "vectors": 0,
+            "terms": 2,
+            "meetings": 1,
+        },
     },
     engine=engine,
 )

@@ -112,7 +112,7 @@ def forward(T, W_z, W_n, x, W_z_x, W_n_x, U_z, U_n, h, b_z, b_n, U_z_h, U_n_h, z
 
 
 @whole
-def steps_whole(T, B, counters, exchange, U_z, U_n, W_z_x, b_z, W_n_x, b_n, z, n, h):
+def steps_whole(T, B, counters, exchange, U_z, U_n, W_z_x, W_n_x, z, n, h, b_z, b_n):
     """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
     held = local_array(HELD_2, real)
@@ -122,14 +122,25 @@ def steps_whole(T, B, counters, exchange, U_z, U_n, W_z_x, b_z, W_n_x, b_n, z, n
     totals = local_array(SUMS_2, real)
     h_kept = local_array(EACH, real)
     h_next_kept = local_array(EACH, real)
+    b_z_kept = local_array(EACH, real)
+    b_n_kept = local_array(EACH, real)
+    W_z_x_kept = local_array(EACH, real)
+    W_n_x_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
         at = row * HIDDEN + unit
         h_kept[each] = h[at] if owns(each, B) else real(0)
+        b_z_kept[each] = b_z[unit]
+        b_n_kept[each] = b_n[unit]
     for t in range(T):
         share(exchange, 0, h_kept, t + 1)
         meet(counters, t + 1)
         clear(totals, 2)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at_2 = (t * B + row) * (2 * HIDDEN) + unit
+            W_z_x_kept[each] = W_z_x[at_2]
+            W_n_x_kept[each] = W_n_x[at_2]
         fill(0, exchange, 0, h_kept, t + 1)
         filled()
         multiply(totals, held, 0, 0, 2, 0)
@@ -137,15 +148,14 @@ def steps_whole(T, B, counters, exchange, U_z, U_n, W_z_x, b_z, W_n_x, b_n, z, n
         for each in range(EACH):
             row = own_row(each, B)
             at = (t * B + row) * HIDDEN + unit
-            at_2 = (t * B + row) * (2 * HIDDEN) + unit
             at_next = ((t + 1) * B + row) * HIDDEN + unit
             z_now, n_now, h_next_now = cell(
-                W_z_x[at_2],
+                W_z_x_kept[each],
                 totals[each],
-                b_z[unit],
-                W_n_x[at_2],
+                b_z_kept[each],
+                W_n_x_kept[each],
                 totals[1 * EACH + each],
-                b_n[unit],
+                b_n_kept[each],
                 h_kept[each],
             )
             h_next_kept[each] = h_next_now
@@ -308,7 +318,7 @@ def backward(
 
 
 @whole
-def steps_vjp_whole(T, B, counters, exchange, U_z, U_n, ct_y, z, n, h, d_a_n, d_a_z, d_h):
+def steps_vjp_whole(T, B, counters, exchange, U_z, U_n, d_a_n, d_a_z, z, ct_y, n, h, d_h):
     """Run all steps in one kernel, its weights in registers and shared memory."""
     unit = own_unit()
     held = local_array(HELD_2, real)
@@ -321,17 +331,30 @@ def steps_vjp_whole(T, B, counters, exchange, U_z, U_n, ct_y, z, n, h, d_a_n, d_
     d_h_next_kept = local_array(EACH, real)
     d_a_n_kept = local_array(EACH, real)
     d_a_z_kept = local_array(EACH, real)
+    z_kept = local_array(EACH, real)
+    ct_y_soon_kept = local_array(EACH, real)
+    z_soon_kept = local_array(EACH, real)
+    n_soon_kept = local_array(EACH, real)
+    h_soon_kept = local_array(EACH, real)
     for each in range(EACH):
         row = own_row(each, B)
         at = (T % 2 * B + row) * HIDDEN + unit
         ct_h_next_kept[each] = d_h[at] if owns(each, B) else real(0)
+        at = ((T - 1) * B + row) * HIDDEN + unit
+        ct_y_soon_kept[each] = ct_y[at]
+        z_soon_kept[each] = z[at]
+        n_soon_kept[each] = n[at]
+        h_soon_kept[each] = h[at]
     for t in range(T - 1, -1, -1):
         for each in range(EACH):
             row = own_row(each, B)
-            at = (t * B + row) * HIDDEN + unit
             at_2 = (t * B + row) * (2 * HIDDEN) + unit
             d_h_next_now, d_a_n_now, d_a_z_now = cell_vjp_1(
-                ct_y[at], ct_h_next_kept[each], z[at], n[at], h[at]
+                ct_y_soon_kept[each],
+                ct_h_next_kept[each],
+                z_soon_kept[each],
+                n_soon_kept[each],
+                h_soon_kept[each],
             )
             d_h_next_kept[each] = d_h_next_now
             d_a_n_kept[each] = d_a_n_now
@@ -343,6 +366,15 @@ def steps_vjp_whole(T, B, counters, exchange, U_z, U_n, ct_y, z, n, h, d_a_n, d_
         share(exchange, 1, d_a_n_kept, T - t)
         meet(counters, T - t)
         clear(totals, 1)
+        for each in range(EACH):
+            row = own_row(each, B)
+            at = (t * B + row) * HIDDEN + unit
+            z_kept[each] = z[at]
+            at = (max(t - 1, 0) * B + row) * HIDDEN + unit
+            ct_y_soon_kept[each] = ct_y[at]
+            z_soon_kept[each] = z[at]
+            n_soon_kept[each] = n[at]
+            h_soon_kept[each] = h[at]
         if TILES > 1:
             fill(0, exchange, 0, d_a_z_kept, T - t)
             fill(1, exchange, 1, d_a_n_kept, T - t)
@@ -359,9 +391,7 @@ def steps_vjp_whole(T, B, counters, exchange, U_z, U_n, ct_y, z, n, h, d_a_n, d_
             multiply(totals, held, 0, 1, 1, 0)
         collect(totals, 1)
         for each in range(EACH):
-            row = own_row(each, B)
-            at = (t * B + row) * HIDDEN + unit
-            d_h_now = cell_vjp_2(totals[each], d_h_next_kept[each], z[at])
+            d_h_now = cell_vjp_2(totals[each], d_h_next_kept[each], z_kept[each])
             d_h_kept[each] = d_h_now
         for each in range(EACH):
             ct_h_next_kept[each] = d_h_kept[each]
@@ -428,8 +458,26 @@ LAYOUT = Layout(
         ),
     },
     wholes={
-        "forward": {"weights": 2, "tiles": 1, "totals": 2, "kept": 2, "terms": 2, "meetings": 1},
-        "backward": {"weights": 2, "tiles": 2, "totals": 1, "kept": 5, "terms": 2, "meetings": 1},
+        "forward": {
+            "weights": 2,
+            "tiles": 1,
+            "totals": 2,
+            "kept": 2,
+            "fetched": 2,
+            "vectors": 2,
+            "terms": 2,
+            "meetings": 1,
+        },
+        "backward": {
+            "weights": 2,
+            "tiles": 2,
+            "totals": 1,
+            "kept": 5,
+            "fetched": 5,
+            "vectors": 0,
+            "terms": 2,
+            "meetings": 1,
+        },
     },
     engine=engine,
 )

@@ -47,6 +47,10 @@ TENSOR_SHARED = {"bfloat16": (2, 3, 33, 2), "float16": (2, 3, 33, 2), "tf32": (2
 H100 = Limits(128, 32, 8, 132, 227 * 1024)
 A100 = Limits(128, 32, 8, 108, 163 * 1024, held=False)
 FLOAT32 = Numbers(4)
+# What a planner must know of a kernel that holds nothing and multiplies nothing.
+NOTHING = dict.fromkeys(
+    ("weights", "tiles", "totals", "kept", "fetched", "vectors", "terms", "meetings"), 0
+)
 compiles = pytest.mark.skipif(bool(why_not_compiled()), reason=why_not_compiled() or "-")
 
 
@@ -288,7 +292,7 @@ def test_a_plan_keeps_to_what_a_device_has(name: str, limits: Limits) -> None:
 
 
 def test_a_plan_says_why_steps_run_one_by_one() -> None:
-    needs = {"weights": 4, "tiles": 1, "totals": 4, "terms": 4, "meetings": 1}
+    needs = {**NOTHING, "weights": 4, "tiles": 1, "totals": 4, "terms": 4, "meetings": 1}
     assert plan({}, 64, 16, Numbers(4), H100).why == "the steps of this cell do not make one kernel"
     assert plan(needs, 64, 16, Numbers(4), H100, tier=1).why == "tier 1 was asked for"
     assert str(plan(needs, 8192, 16, Numbers(4), H100)) == (
@@ -299,11 +303,10 @@ def test_a_plan_says_why_steps_run_one_by_one() -> None:
 
 
 def test_small_cells_run_in_slices_and_large_ones_in_groups() -> None:
-    needs = {"weights": 4, "tiles": 1, "totals": 4, "terms": 4, "meetings": 1}
+    needs = {**NOTHING, "weights": 4, "tiles": 1, "totals": 4, "terms": 4, "meetings": 1}
     assert plan(needs, 64, 64, Numbers(4), H100).form == "slices"
     assert plan(needs, 512, 16, Numbers(4), H100).form == "groups of blocks"
-    apart = {"weights": 0, "tiles": 0, "totals": 0, "terms": 0, "meetings": 0}
-    assert plan(apart, 512, 16, Numbers(4), H100).form == "units apart"
+    assert plan(NOTHING, 512, 16, Numbers(4), H100).form == "units apart"
 
 
 @settings(deadline=None, max_examples=15)
@@ -318,12 +321,18 @@ def test_any_size(H: int, T: int, B: int, seed: int) -> None:
     check(known(cell, sizes), solved(kernels, problem(own, sizes, "float32")), 1e-5)
 
 
-def planned(cell: Any, direction: str, products: str, limits: Limits = A100) -> tuple[Code, Shape]:
-    """Return the kernel that a device would run for 32 rows of 512 units, and its shape."""
+def planned(
+    cell: Any,
+    direction: str,
+    products: str,
+    limits: Limits = A100,
+    sizes: tuple[int, int] = (512, 32),
+) -> tuple[Code, Shape]:
+    """Return the kernel that a device would run for so many units and rows, and its shape."""
     text = loaded(cell).source("cuda")
     module = bound(text, "float32", EmulatedDevice())
     own = with_steps(text, module, EmulatedDevice(), products=products)[direction]
-    shape = plan(module.layout.wholes[direction], 512, 32, own.numbers, limits).shape
+    shape = plan(module.layout.wholes[direction], *sizes, own.numbers, limits).shape
     assert shape is not None
     return own.code(shape.sizes), shape
 

@@ -199,7 +199,11 @@ def _is_the_same(what: str) -> bool:
     be passed in either order; two equal arguments exchanged are the same arguments.
     """
     before, after = what.split(" -> ")
-    commuting = ("U_o_h[row, unit], b_o[unit])", "d_h_next[row, unit], z[row, unit])")
+    commuting = (
+        "U_o_h[row, unit], b_o[unit])",
+        "d_h_next[row, unit], z[row, unit])",
+        "d_h_next_kept[each], z_kept[each])",
+    )
     return what == "t + 1 -> t - 1" or before == after or before.endswith(commuting)
 
 

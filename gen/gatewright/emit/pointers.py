@@ -27,7 +27,8 @@ from gatewright.emit.placement import (
     stored,
 )
 from gatewright.emit.stacking import settled, stacks
-from gatewright.emit.whole import Whole, place_name, whole_kernel
+from gatewright.emit.whole import Whole, whole_kernel
+from gatewright.emit.whole_elements import place_name
 from gatewright.program.compile import Programs
 from gatewright.program.ir import Elementwise, Program, Role
 

@@ -13,22 +13,26 @@ through shared memory, between blocks through `exchange`, in the words that are 
     collect   totals of the thread's unit and rows, of all terms
     cell_1    the same elementwise function that a step by itself calls
 
+What functions read of memory is fetched while blocks wait for an operand, and what the first one of
+a step reads, a step ahead: an answer of memory takes as long as a product does, and what follows a
+barrier would wait for it again after each division, whose rare cases are a branch.
+
 Why one text for one block and for many, and for weights wherever they stand: those are numbers
 (BLOCKS, HELD) that the planner sets, and what reads them are parts that all cells share.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gatewright.emit.lines import assignment, bracketed
 from gatewright.emit.listing import Routine
-from gatewright.emit.placement import LOCAL, PARAMETER, SCRATCH, TURNS, Placed
-from gatewright.program.ir import Elementwise, Product, Products, Program, Role
+from gatewright.emit.placement import TURNS, Placed
+from gatewright.emit.whole_elements import FIRST, LAST, NOW, SOON, Elements
+from gatewright.emit.whole_products import Term, multiplications, runs_of, terms_of
+from gatewright.program.ir import Elementwise, Products, Program, Role
 
-# A term of a product: total += weight (transposed or not) @ operand.
-Term = tuple[str, str, str]
 _SIZES = ("T", "B", "counters", "exchange")
 
 
@@ -84,16 +88,19 @@ class _Writer:
         stages: Sequence[tuple[str, tuple[str, ...], tuple[str, ...]]],
     ) -> None:
         self.program, self.suffix, self.placed = program, suffix, placed
-        self.pitches, self.stages = pitches, stages
+        self.stages = stages
         self.backwards = bool(program.roles(Role.COTANGENT))
-        self.constants = {variable.name for variable in program.roles(Role.CONSTANT)}
+        constants = {variable.name for variable in program.roles(Role.CONSTANT)}
+        self.elements = Elements(placed, pitches, constants)
         self.products = [stage for stage in program.step if isinstance(stage, Products)]
-        self.terms = [_terms(stage) for stage in self.products]
+        self.terms = [terms_of(stage) for stage in self.products]
         weights = (weight for terms in self.terms for _, weight, _ in terms)
         self.slots = {weight: slot for slot, weight in enumerate(dict.fromkeys(weights))}
         self.totals: dict[str, int] = {}
-        self.used: dict[str, None] = {}
         self.kept = self._crossing()
+        self.vectors, self.fetched = self._from_memory()
+        # Where the function that is written now finds what was fetched for it.
+        self.found: dict[str, str] = {}
 
     def _crossing(self) -> tuple[str, ...]:
         """Return the values that stay in registers: carried, or read by a later stage."""
@@ -116,6 +123,31 @@ class _Writer:
                 late += [name for name in targets if name in reads]
         return late
 
+    def _from_memory(self) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+        """Return the parameters that functions read, and of arrays of steps what each of them does.
+
+        Where no product is, there is no wait to fetch anything in.
+        """
+        elsewhere = {target for terms in self.terms for target, _, _ in terms}
+        elsewhere |= {*self.kept, *self.elements.constants}
+        reads = [[n for n in reads if n not in elsewhere] for _, reads, _ in self.stages]
+        given = {n for names in reads for n in names if self.elements.given(n)}
+        vectors = dict.fromkeys(n for names in reads for n in names if n in given)
+        arrays = [tuple(dict.fromkeys(n for n in names if n not in given)) for names in reads]
+        return tuple(vectors), tuple(arrays if self.products else ((),) * len(arrays))
+
+    @property
+    def _ahead(self) -> tuple[str, ...]:
+        """What the first function of a step reads, fetched a step ahead if no product is before."""
+        first = isinstance(self.program.step[0], Elementwise)
+        return self.fetched[0] if first else ()
+
+    @property
+    def _behind(self) -> list[tuple[str, ...]]:
+        """What is fetched at each product, for the function behind it."""
+        first = 1 if isinstance(self.program.step[0], Elementwise) else 0
+        return [*self.fetched[first:], ()][: len(self.terms)]
+
     @property
     def needs(self) -> dict[str, int]:
         """How many matrices, tiles, totals and values it holds, and how often its blocks meet."""
@@ -125,6 +157,8 @@ class _Writer:
             "tiles": max(tiles, default=0),
             "totals": max((len({t for t, _, _ in terms}) for terms in self.terms), default=0),
             "kept": len(self.kept),
+            "fetched": len(self._ahead) + max(map(len, self._behind), default=0),
+            "vectors": len(self.vectors),
             "terms": sum(map(len, self.terms)),
             "meetings": len(self.terms),
         }
@@ -135,7 +169,7 @@ class _Writer:
         order = "range(T - 1, -1, -1)" if self.backwards else "range(T)"
         lines = [*self._begun(), f"    for t in {order}:", *body]
         lines += self._ended()
-        arrays = (*self.slots, *self.used)
+        arrays = (*self.slots, *self.elements.used)
         doc = "Run all steps in one kernel, its weights in registers and shared memory."
         name = f"steps{self.suffix}_whole"
         signature = bracketed(f"def {name}(", (*_SIZES, *dict.fromkeys(arrays)), "):", 0)
@@ -153,7 +187,9 @@ class _Writer:
         most = self.needs["totals"]
         if most:
             lines.append(f"    totals = local_array({_several('SUMS', most)}, real)")
-        lines += [f"    {name}_kept = local_array(EACH, real)" for name in self.kept]
+        fetched = (*sum(self._behind, ()), *map(_soon, self._ahead))
+        registers = dict.fromkeys((*self.kept, *self.vectors, *fetched))
+        lines += [f"    {name}_kept = local_array(EACH, real)" for name in registers]
         lines += ["    for each in range(EACH):", "        row = own_row(each, B)"]
         return [*lines, *self._first()]
 
@@ -162,21 +198,47 @@ class _Writer:
         found: dict[str, list[str]] = {}
         for start, _ in self.program.carried:
             placed = self.placed[start]
-            self.used[placed.array] = None
+            self.elements.used[placed.array] = None
             slab = "0" if not self.backwards else "T % 2" if placed.place == TURNS else "T"
             row = "row" if slab == "0" else f"({slab} * B + row)"
             # Of what is not there nothing is read: its neighbour may write in the meantime.
             found.setdefault(f"        at = {row} * HIDDEN + unit", []).append(
                 f"        {start}_kept[each] = {placed.array}[at] if owns(each, B) else real(0)"
             )
-        return [line for at, loads in found.items() for line in (at, *loads)]
+        lines = [line for at, loads in found.items() for line in (at, *loads)]
+        lines += [
+            f"        {name}_kept[each] = {self.elements.text(name)}" for name in self.vectors
+        ]
+        return lines + self._fetches(self._ahead, LAST if self.backwards else FIRST, 8, _soon)
+
+    def _fetches(
+        self,
+        names: Sequence[str],
+        slabs: tuple[str, str],
+        indent: int,
+        register: Callable[[str], str] = str,
+    ) -> list[str]:
+        """Return the lines that bring elements of a step, and of the next one, to registers."""
+        loads = [f"{register(name)}_kept[each] = {self.elements.text(name)}" for name in names]
+        lines = [*self.elements.places("\n".join(loads), slabs), *loads]
+        return [f"{' ' * indent}{line}" for line in lines]
+
+    def _waited(self, number: int) -> list[str]:
+        """Return the lines that fetch, while blocks wait for the operands of a product stage."""
+        lines = self._fetches(self._behind[number], NOW, 12)
+        if number == len(self.terms) - 1:
+            lines += self._fetches(self._ahead, SOON[self.backwards], 12, _soon)
+        row = "            row = own_row(each, B)"
+        return ["        for each in range(EACH):", row, *lines] if lines else []
 
     def _step(self) -> list[str]:
         lines: list[str] = []
         stages, products = iter(self.stages), iter(self.terms)
+        self.found = {name: _soon(name) for name in self._ahead}
         for stage in self.program.step:
             if isinstance(stage, Products):
                 lines += self._multiplied(next(products))
+                self.found = {}
             else:
                 lines += self._elementwise(*next(stages))
         # A product at the end of a step goes straight to the next one.
@@ -184,25 +246,27 @@ class _Writer:
 
     def _multiplied(self, terms: list[Term]) -> list[str]:
         """Return the lines of a product stage."""
-        often = self._meetings(self.terms.index(terms))
+        number = self.terms.index(terms)
+        often = self._meetings(number)
         operands = tuple(dict.fromkeys(operand for _, _, operand in terms))
         lines = [
-            f"        share(exchange, {number}, {operand}_kept, {often})"
-            for number, operand in enumerate(operands)
+            f"        share(exchange, {at}, {operand}_kept, {often})"
+            for at, operand in enumerate(operands)
         ]
         targets = dict.fromkeys(target for target, _, _ in terms)
         self.totals = {target: at for at, target in enumerate(targets)}
         lines += [f"        meet(counters, {often})", f"        clear(totals, {len(targets)})"]
+        lines += self._waited(number)
         if len(operands) == 1:
             lines += self._filled(terms, operands, often, 8)
         else:
             lines += ["        if TILES > 1:", *self._filled(terms, operands, often, 12)]
             lines.append("        else:")
-            for number, operand in enumerate(operands):
-                if number:
+            for at, operand in enumerate(operands):
+                if at:
                     lines.append("            syncthreads()")
                 own = [term for term in terms if term[2] == operand]
-                lines += self._filled(own, (operand,), often, 12, number)
+                lines += self._filled(own, (operand,), often, 12, at)
         return [*lines, f"        collect(totals, {len(targets)})"]
 
     def _meetings(self, number: int) -> str:
@@ -227,7 +291,7 @@ class _Writer:
             for operand, tile in tiles.items()
         ]
         lines.append("filled()")
-        lines += _multiplications(_runs(terms, self.totals, self.slots, tiles))
+        lines += multiplications(runs_of(terms, self.totals, self.slots, tiles))
         return [f"{' ' * indent}{line}" for line in lines]
 
     def _elementwise(
@@ -236,8 +300,8 @@ class _Writer:
         """Return the lines that run the function of a stage for the elements of a thread."""
         given = [self._read(argument) for argument in reads]
         values = [f"{result}_now" for result in results]
-        stored = [f for f in (self._stored(result) for result in results) if f]
-        stored += [f for f in map(self._stored_total, self.totals) if f]
+        stored = [line for each in results for line in self._stored(each, f"{each}_now")]
+        stored += [line for each in self.totals for line in self._stored(each, self._read(each))]
         lines = ["        for each in range(EACH):"]
         body = assignment(values, name, given, 12) if name else []
         body += [
@@ -253,53 +317,26 @@ class _Writer:
         if stored:
             body.append("            if owns(each, B):")
             body += [f"                {line}" for line in stored]
-        text = "\n".join(body)
-        places = [line for line in self._places() if f"[{line.split(' = ')[0].strip()}]" in text]
-        if places:
+        places = [f"            {line}" for line in self.elements.places("\n".join(body), NOW)]
+        if places or stored:
             places.insert(0, "            row = own_row(each, B)")
         self.totals = {}
         return [*lines, *places, *body]
 
-    def _places(self) -> list[str]:
-        """Return the lines for all places that elements of a step can have."""
-        pitches = sorted({1, *self.pitches.values()})
-        lines = []
-        for pitch in pitches:
-            width = "HIDDEN" if pitch == 1 else f"({pitch} * HIDDEN)"
-            lines.append(f"            {place_name(pitch)} = (t * B + row) * {width} + unit")
-        lines.append("            at_next = ((t + 1) * B + row) * HIDDEN + unit")
-        return lines
-
     def _read(self, name: str) -> str:
-        placed = self.placed[name]
         if name in self.totals:
             at = self.totals[name]
             return f"totals[{at} * EACH + each]" if at else "totals[each]"
-        if name in self.kept:
+        if name in self.kept or name in self.vectors:
             return f"{name}_kept[each]"
-        self.used[placed.array] = None
-        if not placed.dims:
-            return name if name in self.constants else f"{name}[0]"
-        if placed.place == PARAMETER:
-            return f"{name}[unit]"
-        return f"{placed.array}[{self._place_of(name)}]"
+        if any(name in names for names in self.fetched):
+            return f"{self.found.get(name, name)}_kept[each]"
+        return self.elements.text(name)
 
-    def _place_of(self, name: str) -> str:
-        return "at_next" if self.placed[name].offset else place_name(self.pitches.get(name, 1))
-
-    def _stored(self, name: str) -> str:
-        """Return the line that stores a value, empty if nobody reads it from memory."""
-        placed = self.placed[name]
-        if placed.place in (SCRATCH, LOCAL, TURNS):
-            return ""
-        self.used[placed.array] = None
-        return f"{placed.array}[{self._place_of(name)}] = {name}_now"
-
-    def _stored_total(self, name: str) -> str:
-        if self.placed[name].place in (SCRATCH, LOCAL, TURNS):
-            return ""
-        self.used[name] = None
-        return f"{name}[{self._place_of(name)}] = {self._read(name)}"
+    def _stored(self, name: str, value: str) -> list[str]:
+        """Return the line that stores a value, none if nobody reads it from memory."""
+        target = self.elements.target(name)
+        return [f"{target} = {value}"] if target else []
 
     def _handed_on(self) -> list[str]:
         """Return the lines that make what a step computed what the next one begins with."""
@@ -323,52 +360,11 @@ class _Writer:
         ]
 
 
-def _terms(stage: Products) -> list[Term]:
-    return [term for product in stage.items for term in _terms_of(product)]
-
-
-def _terms_of(product: Product) -> list[Term]:
-    targets = [target.name for target in product.targets]
-    if product.transposed:
-        pairs = zip(product.weights, product.operands, strict=True)
-        return [(targets[0], weight, operand) for weight, operand in pairs]
-    return [(t, w, product.operands[0]) for t, w in zip(targets, product.weights, strict=True)]
-
-
-def _runs(
-    terms: list[Term], totals: dict[str, int], slots: dict[str, int], tiles: dict[str, int]
-) -> list[tuple[int, int, int, int]]:
-    """Return (first total, first slot, count, tile): terms that share an operand, in one loop."""
-    found: list[tuple[int, int, int, int]] = []
-    for target, weight, operand in terms:
-        total, slot, tile = totals[target], slots[weight], tiles[operand]
-        if found:
-            first, first_slot, count, last_tile = found[-1]
-            if (first + count, first_slot + count, last_tile) == (total, slot, tile):
-                found[-1] = (first, first_slot, count + 1, tile)
-                continue
-        found.append((total, slot, 1, tile))
-    return found
-
-
-def _multiplications(runs: list[tuple[int, int, int, int]]) -> list[str]:
-    """Return the calls for runs of terms: a loop where tiles in order take matrices in order.
-
-    A call is expanded in place, and a compiler takes its time for each.
-    """
-    first, slot, count, _ = runs[0]
-    if len(runs) > 1 and runs == [(first, slot + n, 1, n) for n in range(len(runs))]:
-        matrix = f"{slot} + tile" if slot else "tile"
-        call = f"multiply(totals, held, {first}, {matrix}, {count}, tile)"
-        return [f"for tile in range({len(runs)}):", f"    {call}"]
-    return [f"multiply(totals, held, {', '.join(map(str, run))})" for run in runs]
+def _soon(name: str) -> str:
+    """Return what a value of the step to come is called."""
+    return f"{name}_soon"
 
 
 def _several(size: str, count: int) -> str:
     """Return the name of a size, or of a multiple of it."""
     return size if count == 1 else f"{size}_{count}"
-
-
-def place_name(pitch: int) -> str:
-    """Return the name of an element's place in an array of so many columns."""
-    return "at" if pitch == 1 else f"at_{pitch}"

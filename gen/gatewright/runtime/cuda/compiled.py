@@ -92,13 +92,13 @@ def local_array(length: Any, kind: Any) -> Any:
 @device
 def shared_memory(kind: Any) -> Any:
     """Return the shared memory of this block as an array."""
-    return cuda.shared.array(0, kind)
+    return cuda.shared.array(0, kind, 16)
 
 
 @device
 def shared_words() -> Any:
     """Return the shared memory of this block as words of 32 bits."""
-    return cuda.shared.array(0, word)
+    return cuda.shared.array(0, word, 16)
 
 
 @device

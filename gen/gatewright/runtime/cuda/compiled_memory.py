@@ -157,7 +157,10 @@ def _assembly(
     builder: Any, result: Any, text: str, constraints: str, args: list[Any], effects: bool = True
 ) -> Any:
     function = ir.FunctionType(result, [arg.type for arg in args])
-    return builder.call(ir.InlineAsm(function, text, constraints, side_effect=effects), args)
+    assembly = ir.InlineAsm(function, text, constraints, side_effect=effects)
+    # What a whole warp must execute at once may not move into or out of a branch.
+    attributes = ("convergent",) if ".sync." in text else ()
+    return builder.call(assembly, args, attrs=attributes)
 
 
 @intrinsic

@@ -28,18 +28,19 @@ def most_registers(threads: int) -> int:
 def registers(sizes: Mapping[str, int], needs: Mapping[str, int]) -> int:
     """Estimate the registers of a thread, with the weights that it holds if that is known.
 
-    Beside these it has values of its rows and places of them, sums and, on tensor cores, words of a
-    tile and sums of a matrix alone.
+    Beside these it has values of its rows and places of them, what is fetched for these and what it
+    read once, sums and, on tensor cores, words of a tile and sums of a matrix alone.
     """
     each, sums = sizes["EACH"], sizes["SUMS"]
+    read = needs["vectors"] + each * needs["fetched"]
     if not sizes["KIND"]:
-        return 40 + each * (12 + needs["totals"])
+        return 40 + each * (12 + needs["totals"]) + read
     held = needs["weights"] * sizes.get("HELD", 0)
-    # So do tests whether units are there, and operands that take turns.
-    uneven = 16 if sizes["BLOCKS"] * sizes["UNITS"] != sizes["HIDDEN"] else 0
+    # So do tests whether units are there, addresses of operands, and operands that take turns.
+    uneven = 24 if sizes["BLOCKS"] * sizes["UNITS"] != sizes["HIDDEN"] else 0
     turns = 8 * sizes["OPERANDS"] if sizes["OPERANDS"] > sizes["TILES"] else 0
-    own = 64 + uneven + turns
-    return own + each * (8 + needs["kept"]) + sums * (7 + needs["totals"]) + held
+    own = 58 + uneven + 5 * (max(sizes["OPERANDS"], 1) - 1) + turns
+    return own + each * (8 + needs["kept"]) + read + sums * (7 + needs["totals"]) + held
 
 
 def cycles(sizes: Mapping[str, int], needs: Mapping[str, int], itemsize: int) -> float:

@@ -1,7 +1,7 @@
 """Parts of whole-sequence kernels without tensor cores: what a thread owns, and its products.
 
-Why four numbers at a time: eight threads then read 128 bytes from as many banks, and a row's pitch
-of four more than a multiple of 32 keeps their rows apart.
+Why four numbers at a time: eight threads then read 128 bytes, and a row's pitch of an odd number of
+fours keeps their rows in banks of their own.
 """
 
 from __future__ import annotations

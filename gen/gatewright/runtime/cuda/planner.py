@@ -85,9 +85,12 @@ class Numbers:
         return _rounded_up(H, 8) // 2 if self.kind in PAIRED else _rounded_up(H, 4)
 
     def pitch(self, width: int) -> int:
-        """Return the distance of rows of so many words at which no two threads want one bank."""
+        """Return the distance of rows of so many words at which no two threads want one bank.
+
+        Eight threads at a time read four words each: of eight rows, or on tensor cores of two.
+        """
         if not self.kind:
-            return width + 4
+            return width if width % 8 else width + 4
         return width if width % 32 else width + 16
 
     def held(self, parts: int) -> int:

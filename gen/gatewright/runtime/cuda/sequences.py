@@ -56,8 +56,10 @@ class Sequences:
     """A cell's kernels as functions of tensors; `tier` allows only that one.
 
     With `products` (`tf32`, `bfloat16` or `float16`), the kernel of all steps multiplies such
-    numbers, on tensor cores; products over all steps at once are then of tf32. With `graphs`, steps
-    that run one by one are recorded and replayed as one CUDA graph.
+    numbers, on tensor cores; products over all steps at once are then of tf32. What is beyond 65504
+    is infinite in `float16`, and what is below 3e-8 is zero: scale the loss of a small gradient, as
+    for PyTorch's own products. With `graphs`, steps that run one by one are recorded and replayed
+    as one CUDA graph.
     """
 
     def __init__(
