@@ -368,3 +368,20 @@ def test_an_exported_layer_takes_other_sizes() -> None:
     for steps, rows in ((5, 3), (7, 2)):
         x = draw(steps, rows, 4)
         assert distance(flat(exported.module()(x)), flat(layer(x))) < TOLERANCE
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_a_stateful_layer_that_is_run_again_is_refused_and_not_differentiated_elsewhere(
+    reentrant: bool,
+) -> None:
+    layer, _ = pair("lstm", stateful=True)
+    x = draw(2, 3, 4)
+    leaf = x.clone().requires_grad_()
+    y = checkpoint(lambda x: layer(x)[0], leaf, use_reentrant=reentrant)
+    with pytest.raises(NotImplementedError, match="cannot be run again in a backward pass"):
+        backward(y.sum())
+    # Beginning with states that are given, it is not the layer that remembers.
+    plain, _ = pair("lstm")
+    state = (draw(1, 3, 6), draw(1, 3, 6))
+    again = gradient(plain, x, lambda leaf: checkpoint(plain, leaf, state, use_reentrant=reentrant))
+    assert distance([again], [gradient(plain, x, lambda leaf: plain(leaf, state))]) < TOLERANCE
