@@ -224,7 +224,9 @@ class RecurrentLayer(nn.Module):
     def _masks(self, x: Tensor) -> Iterator[Tensor]:
         """Yield the masks of zoneout: draws in training, else their mean."""
         for name, rate in self.network.zoneout:
-            mask = x.new_full((*x.shape[:-1], self.network.width(name)), rate)
+            # Not made from x: under vmap the caller says whether slices have masks of their own.
+            shape = (*x.shape[:-1], self.network.width(name))
+            mask = torch.full(shape, rate, dtype=x.dtype, device=x.device)
             yield torch.bernoulli(mask) if self.training else mask
 
     @staticmethod
