@@ -168,6 +168,8 @@ def network(
         "num_layers": checked_size("num_layers", num_layers),
         "proj_size": checked_size("proj_size", proj_size) if proj_size else 0,
     }
+    if not isinstance(sizes, Mapping | None):
+        raise ArgumentError(f"`sizes` must be a dict of sizes by dimension; got {sizes!r}")
     further = {name: checked_size(f"sizes: {name}", size) for name, size in (sizes or {}).items()}
     narrow, found = _projected(loaded.cell, given, further)
     made, masks = _zoned_out(narrow, zoneout)
