@@ -434,6 +434,9 @@ def test_mistakes_are_sentences_when_traced() -> None:
             with pytest.raises(ArgumentError) as caught:
                 called(*given)
             assert sentence in str(caught.value)
+    for nothing, kind in ((None, "NoneType"), ("abc", "str")):
+        with pytest.raises(ArgumentError, match=f"`x` must be an array of numbers; got {kind}"):
+            sequence(params, carry, nothing)
     with pytest.raises(ArgumentError, match=r"must come from gatewright\.load; got str"):
         gatewright.jax.cell("gru")
     with pytest.raises(ArgumentError, match="`threads` must be between 1"):
