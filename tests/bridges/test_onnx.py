@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
 import gatewright
+from gatewright.bridges.arguments import read_weights
 from gatewright.loaded import LoadedCell
 from gatewright.resources import data_folder
 from gatewright.runtime.validate import ArgumentError
@@ -379,6 +383,10 @@ def test_what_no_cell_computes_is_refused_in_a_sentence() -> None:
         with pytest.raises(ArgumentError) as caught:
             gatewright.onnx.parameters(model)
         assert str(caught.value) == sentence
+    model, _ = foreign("GRU", {})
+    model.graph.initializer[0].dims[0] = 3
+    with pytest.raises(ArgumentError, match="W of GRU 'layer' cannot be read: cannot reshape"):
+        gatewright.onnx.layers(model)
     model, weights = foreign("GRU", {})
     recurrent = onnx.numpy_helper.from_array(weights["R"].astype("float64"), "R")
     model.graph.initializer[1].CopyFrom(recurrent)
@@ -476,3 +484,22 @@ def test_the_command_line_s_mistakes_are_sentences_with_exit_codes(tmp_path: Pat
     sentence = "error: gatewright.onnx needs onnx: pip install 'gatewright[onnx]'\n"
     assert (done.returncode, done.stderr) == (3, sentence)
     assert not output.exists()
+
+
+@hypothesis.given(cut=st.integers(0, 2000), at=st.integers(0, 2000), value=st.integers(0, 255))
+@hypothesis.settings(max_examples=200, deadline=None)
+def test_a_broken_file_of_weights_is_a_sentence_or_still_holds_them(
+    cut: int, at: int, value: int
+) -> None:
+    cell = gatewright.load("elman")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "weights.npz"
+        arrays: dict[str, Any] = cell.init(input=1, hidden=1)
+        np.savez_compressed(path, **arrays)
+        content = bytearray(path.read_bytes())
+        content[at % len(content)] = value
+        path.write_bytes(content[: len(content) - cut % 50])
+        try:
+            assert all(isinstance(each, np.ndarray) for each in read_weights(path).values())
+        except ArgumentError as error:
+            assert str(error).startswith(f"cannot read {path}")

@@ -83,5 +83,5 @@ def read_weights(path: str | Path) -> dict[str, Array]:
             return {name: archive[name] for name in archive.files}
     except OSError as error:
         raise ArgumentError(f"cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, EOFError) as error:
+    except Exception as error:  # of zipfile, zlib or NumPy: a file may be broken anywhere
         raise ArgumentError(f"cannot read {path} as .npz: {error}") from None

@@ -152,13 +152,19 @@ def _weights(node: Any, constants: Mapping[str, Any]) -> dict[str, Array]:
                 f"{name} of {node.op_type} {node.name!r} is computed by the model: fold its "
                 "constants first"
             )
-        if given and external_data_helper.uses_external_data(constants[given]):
-            raise ArgumentError(
-                f"{name} of {node.op_type} {node.name!r} is in another file: give the model's path"
-            )
         if given:
-            found[name] = numpy_helper.to_array(constants[given])
+            found[name] = _array(f"{name} of {node.op_type} {node.name!r}", constants[given])
     return found
+
+
+def _array(name: str, tensor: Any) -> Array:
+    """Return a tensor of a model as an array. Raises ArgumentError."""
+    if external_data_helper.uses_external_data(tensor):
+        raise ArgumentError(f"{name} is in another file: give the model's path")
+    try:
+        return numpy_helper.to_array(tensor)
+    except (KeyError, TypeError, ValueError) as error:  # types and sizes that it cannot have
+        raise ArgumentError(f"{name} cannot be read: {error}") from None
 
 
 def _constants(graph: Any) -> dict[str, Any]:
