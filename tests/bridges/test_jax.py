@@ -405,6 +405,17 @@ def test_transforms_that_recompute_donate_or_replicate_give_the_same(route: str)
     assert all(furthest(each, expected) < 1e-14 for each in replicas)
 
 
+def test_a_scan_is_exported_and_kernels_are_refused_by_jax() -> None:
+    cell = gatewright.load("gru")
+    given = drawn(cell)
+    scan, kernels = (gatewright.jax.sequence(cell, route=route) for route in ("scan", None))
+    exported = jax.export.export(jax.jit(scan))(*given)
+    again = jax.export.deserialize(exported.serialize())
+    assert furthest(again.call(*given), kernels(*given)) < 1e-12
+    with pytest.raises(ValueError, match="no compatibility guarantees"):
+        jax.export.export(jax.jit(kernels))(*given)
+
+
 # --------------------------------------------------------------------------------- mistakes
 
 
