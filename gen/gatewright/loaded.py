@@ -51,6 +51,12 @@ def _number(name: str, value: object) -> float:
     return float(value)
 
 
+def _positive(name: str, value: object) -> float:
+    if not isinstance(value, Real) or not 0.0 < float(value) < float("inf"):
+        raise ArgumentError(f"`{name}` must be a positive number; got {value!r}")
+    return float(value)
+
+
 @dataclass(frozen=True)
 class LoadedCell:
     """A cell ready to be used; `cell` is what the language stage knows of it.
@@ -75,9 +81,7 @@ class LoadedCell:
         `clip`, what one step hands to the step before lies within plus or minus `clip`: no gradient
         then, but it cannot explode. Raises ArgumentError if `clip` is not a positive number.
         """
-        if clip is not None and not 0.0 < float(clip) < float("inf"):
-            raise ArgumentError(f"`clip` must be a positive number; got {clip!r}")
-        bound = None if clip is None else float(clip)
+        bound = None if clip is None else _positive("clip", clip)
         return LoadedCell(self.cell, ReverseOptions(bool(every_state), bound))
 
     def __repr__(self) -> str:

@@ -405,6 +405,17 @@ def test_transforms_that_recompute_donate_or_replicate_give_the_same(route: str)
     assert all(furthest(each, expected) < 1e-14 for each in replicas)
 
 
+def test_a_scan_is_exported_and_kernels_are_refused_by_jax() -> None:
+    cell = gatewright.load("gru")
+    given = drawn(cell)
+    scan, kernels = (gatewright.jax.sequence(cell, route=route) for route in ("scan", None))
+    exported = jax.export.export(jax.jit(scan))(*given)
+    again = jax.export.deserialize(exported.serialize())
+    assert furthest(again.call(*given), kernels(*given)) < 1e-12
+    with pytest.raises(ValueError, match="no compatibility guarantees"):
+        jax.export.export(jax.jit(kernels))(*given)
+
+
 # --------------------------------------------------------------------------------- mistakes
 
 
@@ -434,6 +445,9 @@ def test_mistakes_are_sentences_when_traced() -> None:
             with pytest.raises(ArgumentError) as caught:
                 called(*given)
             assert sentence in str(caught.value)
+    for nothing, kind in ((None, "NoneType"), ("abc", "str")):
+        with pytest.raises(ArgumentError, match=f"`x` must be an array of numbers; got {kind}"):
+            sequence(params, carry, nothing)
     with pytest.raises(ArgumentError, match=r"must come from gatewright\.load; got str"):
         gatewright.jax.cell("gru")
     with pytest.raises(ArgumentError, match="`threads` must be between 1"):

@@ -248,6 +248,9 @@ def test_layers_that_no_cell_computes_are_refused() -> None:
          "GRU 'g' with `recurrent_activation` 'hard_sigmoid' is not a cell"),
         (fake("SimpleRNN", drawn("SimpleRNN", True), activation="linear", name="s"),
          "SimpleRNN 's' with `activation` 'linear' is not a cell"),
+        (fake("SimpleRNN", drawn("SimpleRNN", True), name="s",
+              activation={"class_name": "__lambda__", "config": {"value": "4wEAAAAAAAAA"}}),
+         "SimpleRNN 's' with an `activation` of its own is not a cell of the catalogue"),
         (fake("GRU", name="g"), "GRU 'g' has no weights yet: build it or call it once"),
         (fake("Mine", good, base=type("GRU", (Fake,), {}), name="m"),
          "what layer 'm' computes, a Mine, is unknown: `from_keras` takes the arrays"),
@@ -314,6 +317,18 @@ def test_weights_convert_without_keras() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "3\n", done.stderr
+
+
+@pytest.mark.parametrize(("kind", "reset_after"), LAYERS)
+def test_a_layer_without_bias_gets_two_arrays(kind: str, reset_after: bool) -> None:
+    weights = drawn(kind, reset_after)
+    options = {"reset_after": reset_after, "use_bias": False}
+    parameters = gatewright.keras.from_keras(weights[:2], kind, reset_after=reset_after)
+    back = gatewright.keras.to_keras(parameters, kind, **options)
+    assert all(np.array_equal(a, b) for a, b in zip(back, weights[:2], strict=True))
+    biased = gatewright.keras.from_keras(weights, kind, reset_after=reset_after)
+    with pytest.raises(ArgumentError, match=f"a {kind} without bias cannot have these: not all"):
+        gatewright.keras.to_keras(biased, kind, **options)
 
 
 def test_mistakes_are_sentences() -> None:

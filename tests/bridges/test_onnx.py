@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
 import gatewright
+from gatewright.bridges.arguments import read_weights
 from gatewright.loaded import LoadedCell
 from gatewright.resources import data_folder
 from gatewright.runtime.validate import ArgumentError
@@ -314,6 +318,52 @@ def test_importing_notices_a_wrong_order_of_gates() -> None:
     assert not np.array_equal(ours["W_f"], weights["W"][0, H : 2 * H])
 
 
+def inside(model: Any, how: str) -> Any:
+    """Return the node of a model in a branch with outer weights, a loop of a branch, a function."""
+    body, weights = onnx.GraphProto(), list(model.graph.initializer)
+    body.CopyFrom(model.graph)
+    del body.initializer[:], body.input[:]
+    opset = [onnx.helper.make_opsetid("", 14), onnx.helper.make_opsetid("own", 1)]
+    if how == "function":
+        node = model.graph.node[0]
+        made = onnx.helper.make_function(
+            "own", "Layer", list(node.input), list(node.output), [node], opset[:1]
+        )
+        nodes = [onnx.helper.make_node("Layer", node.input, node.output, domain="own")]
+        graph = onnx.helper.make_graph(nodes, "outer", model.graph.input, [], weights)
+        return onnx.helper.make_model(graph, opset_imports=opset, functions=[made])
+    branches = {"then_branch": body, "else_branch": onnx.helper.make_graph([], "none", [], [])}
+    node = onnx.helper.make_node("If", ["condition"], ["Y"], **branches)
+    if how == "loop":
+        around = onnx.helper.make_graph([node], "step", [], [])
+        node = onnx.helper.make_node("Loop", ["count", ""], ["Y"], body=around)
+    return onnx.helper.make_model(onnx.helper.make_graph([node], "outer", [], [], weights))
+
+
+@pytest.mark.parametrize("how", ["branch", "loop", "function"])
+def test_weights_inside_branches_loops_and_functions_come_in(how: str) -> None:
+    model, _ = foreign("GRU", {"linear_before_reset": 1})
+    found = gatewright.onnx.layers(inside(model, how))
+    for ours, expected in zip(found, gatewright.onnx.layers(model), strict=True):
+        assert (ours.cell, ours.reverse) == (expected.cell, expected.reverse)
+        assert all(np.array_equal(ours.parameters[n], a) for n, a in expected.parameters.items())
+
+
+def test_weights_in_a_file_beside_the_model_come_in(tmp_path: Path) -> None:
+    model, _ = foreign("LSTM", {}, directions=1)
+    expected = gatewright.onnx.parameters(model)
+    path = tmp_path / "model.onnx"
+    options = {"save_as_external_data": True, "location": "weights.bin", "size_threshold": 0}
+    onnx.save(model, path, **options)
+    found = gatewright.onnx.parameters(path)
+    assert all(np.array_equal(found[name], array) for name, array in expected.items())
+    with pytest.raises(ArgumentError, match="W of LSTM 'layer' is in another file: give the"):
+        gatewright.onnx.parameters(onnx.load_model_from_string(path.read_bytes()))
+    (tmp_path / "weights.bin").unlink()
+    with pytest.raises(ArgumentError, match="cannot read the external data of"):
+        gatewright.onnx.parameters(path)
+
+
 # --------------------------------------------------------------------------------- mistakes
 
 
@@ -325,12 +375,23 @@ def test_what_no_cell_computes_is_refused_in_a_sentence() -> None:
         ("LSTM", {"input_forget": 1}, {"peepholes": True},
          "LSTM with `input_forget` and peepholes is not a cell of the catalogue"),
         ("GRU", {}, {"dtype": "float16"}, "W of GRU must be float32 or float64; got float16"),
+        ("RNN", {"direction": "sideways"}, {},
+         "`direction` of RNN is none of ONNX's; got 'sideways'"),
     ]  # fmt: skip
     for operator, attributes, options, sentence in cases:
         model, _ = foreign(operator, attributes, directions=1, **options)
         with pytest.raises(ArgumentError) as caught:
             gatewright.onnx.parameters(model)
         assert str(caught.value) == sentence
+    model, _ = foreign("GRU", {})
+    model.graph.initializer[0].dims[0] = 3
+    with pytest.raises(ArgumentError, match="W of GRU 'layer' cannot be read: cannot reshape"):
+        gatewright.onnx.layers(model)
+    model, weights = foreign("GRU", {})
+    recurrent = onnx.numpy_helper.from_array(weights["R"].astype("float64"), "R")
+    model.graph.initializer[1].CopyFrom(recurrent)
+    with pytest.raises(ArgumentError, match="R of GRU must be float32, as W is; got float64"):
+        gatewright.onnx.layers(model)
     model, _ = foreign("GRU", {})
     with pytest.raises(ArgumentError, match="2 recurrent layers, counting directions"):
         gatewright.onnx.parameters(model)
@@ -423,3 +484,22 @@ def test_the_command_line_s_mistakes_are_sentences_with_exit_codes(tmp_path: Pat
     sentence = "error: gatewright.onnx needs onnx: pip install 'gatewright[onnx]'\n"
     assert (done.returncode, done.stderr) == (3, sentence)
     assert not output.exists()
+
+
+@hypothesis.given(cut=st.integers(0, 2000), at=st.integers(0, 2000), value=st.integers(0, 255))
+@hypothesis.settings(max_examples=200, deadline=None)
+def test_a_broken_file_of_weights_is_a_sentence_or_still_holds_them(
+    cut: int, at: int, value: int
+) -> None:
+    cell = gatewright.load("elman")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "weights.npz"
+        arrays: dict[str, Any] = cell.init(input=1, hidden=1)
+        np.savez_compressed(path, **arrays)
+        content = bytearray(path.read_bytes())
+        content[at % len(content)] = value
+        path.write_bytes(content[: len(content) - cut % 50])
+        try:
+            assert all(isinstance(each, np.ndarray) for each in read_weights(path).values())
+        except ArgumentError as error:
+            assert str(error).startswith(f"cannot read {path}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+import subprocess
+import sys
 import threading
 import warnings
 from typing import Any
@@ -368,3 +370,63 @@ def test_an_exported_layer_takes_other_sizes() -> None:
     for steps, rows in ((5, 3), (7, 2)):
         x = draw(steps, rows, 4)
         assert distance(flat(exported.module()(x)), flat(layer(x))) < TOLERANCE
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_a_stateful_layer_that_is_run_again_is_refused_and_not_differentiated_elsewhere(
+    reentrant: bool,
+) -> None:
+    layer, _ = pair("lstm", stateful=True)
+    x = draw(2, 3, 4)
+    leaf = x.clone().requires_grad_()
+    y = checkpoint(lambda x: layer(x)[0], leaf, use_reentrant=reentrant)
+    with pytest.raises(NotImplementedError, match="cannot be run again in a backward pass"):
+        backward(y.sum())
+    # Beginning with states that are given, it is not the layer that remembers.
+    plain, _ = pair("lstm")
+    state = (draw(1, 3, 6), draw(1, 3, 6))
+    again = gradient(plain, x, lambda leaf: checkpoint(plain, leaf, state, use_reentrant=reentrant))
+    assert distance([again], [gradient(plain, x, lambda leaf: plain(leaf, state))]) < TOLERANCE
+
+
+def test_arguments_may_be_given_by_position_to_the_last() -> None:
+    arguments = (4, 6, 2, False, True, 0.5, True, 3, "cpu", torch.float64)
+    ours, theirs = gatewright.torch.layer("lstm", *arguments), torch.nn.LSTM(*arguments)
+    ours.load_torch_state_dict(theirs.state_dict())
+    x = draw(3, 5, 4)
+    assert distance(flat(ours.eval()(x)), flat(theirs.eval()(x))) < TOLERANCE
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_a_model_with_a_layer_inside_is_refused_by_torchscript_with_a_way_out() -> None:
+    model = Model(pair("lstm")[0])
+    with pytest.raises(NotImplementedError, match="TorchScript cannot express a layer"):
+        torch.jit.script(model)
+    assert model(draw(5, 3, 4)).isfinite().all()
+
+
+LOADED = """
+import sys, torch, gatewright.torch
+path, cell = sys.argv[1:]
+if cell:
+    gatewright.torch.layer(cell, 1, 1)
+program = torch.export.load(path).module()
+print(program(torch.ones(5, 3, 4, dtype=torch.float64))[0].sum().item())
+"""
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_another_process_runs_an_exported_layer_once_it_knows_the_cell(tmp_path: Any) -> None:
+    layer, _ = pair("gru", num_layers=2)
+    path = tmp_path / "layer.pt2"
+    x = torch.ones(5, 3, 4, dtype=torch.float64)
+    torch.export.save(torch.export.export(layer, (x,)), path)
+
+    def load(cell: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", LOADED, str(path), cell]
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+    assert load("").returncode != 0
+    known = load("gru")
+    assert known.returncode == 0, known.stderr
+    assert abs(float(known.stdout) - layer(x)[0].sum().item()) < TOLERANCE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import pytest
@@ -274,9 +275,9 @@ MISTAKES: dict[str, Any] = {
     "`hidden_size` must be a whole number; got 2.5": lambda: gatewright.torch.layer("gru", 4, 2.5),  # type: ignore[arg-type]
     "`dropout` must be a number from 0 to 1; got 2": lambda: make(dropout=2),
     "`backend` must be one of auto, kernel, eager; got 'cuda'": lambda: make(backend="cuda"),
-    "kernels compute in float32 or float64, not bfloat16: use backend='eager'": lambda: (
-        make().bfloat16()(X.bfloat16())
-    ),
+    "kernels compute in float32 or float64, not bfloat16: use backend='eager'": lambda: make(
+        backend="kernel"
+    ).bfloat16()(X.bfloat16()),
     "`lengths` need x [T, B, input]": lambda: make()(X[:, 0], lengths=[5]),
 }
 
@@ -292,6 +293,20 @@ def test_a_mistake_gets_a_sentence(sentence: str) -> None:
 def test_the_eager_backend_has_other_precisions() -> None:
     layer = make(backend="eager").bfloat16()
     assert layer(X.bfloat16())[0].dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_a_layer_that_is_halved_runs_in_plain_operations_after_a_warning(dtype: Any) -> None:
+    layer, eager = make().to(dtype), make(backend="eager").to(dtype)
+    eager.load_state_dict(layer.state_dict())
+    with pytest.warns(UserWarning, match="kernels compute in float32 or float64, not .*: plain"):
+        y = layer(X.to(dtype))[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        layer(X.to(dtype))
+    assert torch.equal(y, eager(X.to(dtype))[0])
+    assert "step by step: kernels compute in float32" in layer.explain(3)
+    assert "nothing: kernels compute" in make(backend="kernel").to(dtype).explain(3)
 
 
 def test_a_layer_shows_its_arguments() -> None:

@@ -119,7 +119,7 @@ import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 import gatewright.torch
 
-rank, world, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+rank, world, folder, how = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
 torch.manual_seed(0)
 layer = gatewright.torch.layer("lstm_peephole", 3, 5, num_layers=2, dtype=torch.float64, threads=1)
 model = layer
@@ -127,7 +127,11 @@ if world > 1:
     dist.init_process_group(
         "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world
     )
-    model = DistributedDataParallel(layer)
+    if how == "copied":
+        model = DistributedDataParallel(layer)
+    else:
+        from torch.distributed.fsdp import fully_shard
+        fully_shard(layer)
 optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
 x = torch.randn(4, 6, 8, 3, dtype=torch.float64)
 share = 8 // world
@@ -136,21 +140,25 @@ for batch in x:
     part = batch[:, rank * share : (rank + 1) * share]
     model(part)[0].square().mean().backward()
     optimizer.step()
+state = layer.state_dict()
+if world > 1 and how == "sharded":
+    state = {name: each.full_tensor() for name, each in state.items()}
 if rank == 0:
-    torch.save(layer.state_dict(), f"{folder}/world{world}.pt")
+    torch.save(state, f"{folder}/world{world}.pt")
 if world > 1:
     dist.destroy_process_group()
 """
 
 
-def test_two_ranks_are_one_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize("parameters", ["copied", "sharded"])
+def test_two_ranks_are_one_process(parameters: str, tmp_path: Path) -> None:
     if not torch.distributed.is_available():
         pytest.skip("this PyTorch has no torch.distributed")
     script = tmp_path / "rank.py"
     script.write_text(RANK)
 
     def start(rank: int, world: int) -> subprocess.Popen[str]:
-        command = [sys.executable, str(script), str(rank), str(world), str(tmp_path)]
+        command = [sys.executable, str(script), str(rank), str(world), str(tmp_path), parameters]
         return subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )

@@ -124,6 +124,17 @@ def test_zoneout_is_the_formula_of_its_paper_step_by_step() -> None:
     assert distance([h_n[0], c_n[0]], [h, c]) < TOLERANCE
 
 
+@pytest.mark.parametrize("backend", [0, 1], ids=["kernel", "eager"])
+@pytest.mark.parametrize("randomness", ["same", "different"])
+def test_under_vmap_the_caller_says_whether_masks_are_the_same(
+    randomness: str, backend: int
+) -> None:
+    layer = pair("lstm", zoneout=0.5)[backend]
+    xs = draw(T, B, 4).expand(3, T, B, 4)
+    y = torch.vmap(lambda x: layer(x)[0], randomness=randomness)(xs)
+    assert torch.equal(y[0], y[1]) == (randomness == "same")
+
+
 def test_zoneout_of_everything_keeps_states_and_of_nothing_is_the_cell() -> None:
     x, hx = draw(T, B, 4), draw(1, B, 6)
     kept, _ = pair("gru", zoneout=1.0)

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch", reason="the bridge is to PyTorch")
 
 from gatewright.bridges.torch.operators import operators  # noqa: E402
 from gatewright.runtime.validate import ArgumentError  # noqa: E402
-from tests.bridges.cases import CELLS, distance, flat, given, loss, pair  # noqa: E402
+from tests.bridges.cases import CELLS, backward, distance, flat, given, loss, pair  # noqa: E402
 
 # PyTorch's own, when it first compiles or differentiates forward.
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
@@ -491,3 +491,24 @@ def test_a_view_of_the_opposite_sign_is_read_as_it_is_meant() -> None:
         known.sequence(0, turned, *rest), known.sequence(0, x, *rest), strict=True
     ):
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "fast_grnn"])
+def test_memory_of_parameters_may_be_freed_and_made_again(cell: str) -> None:
+    # What FullyShardedDataParallel does between the two passes, and after them.
+    layer, plain = pair(cell)
+    x = torch.randn(5, 3, 4, dtype=torch.float64)
+    for each in (layer, plain):
+        y, _ = each(x)
+        for parameter in each.parameters():
+            storage = parameter.untyped_storage()
+            kept, size = parameter.detach().clone(), storage.size()
+            storage.resize_(0)
+            # Whoever still read the memory that was freed would read this.
+            torch.full((size,), 7, dtype=torch.uint8)
+            storage.resize_(size)
+            with torch.no_grad(), torch.autograd._unsafe_preserve_version_counter(parameter):
+                parameter.copy_(kept)
+        backward(y.square().sum())
+    found = [[each.grad for each in one.parameters()] for one in (layer, plain)]
+    assert distance(*found) < TOLERANCE

@@ -79,3 +79,30 @@ def test_lengths_beside_a_packed_sequence_are_refused() -> None:
     rows: Any = pack_sequence([torch.randn(n, 4, dtype=torch.float64) for n in (4, 2, 1)])
     with pytest.raises(ArgumentError, match="leave out `lengths`"):
         layer(rows, lengths=[1, 2])
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_vmap_of_lengths_is_a_loop(batch_first: bool) -> None:
+    layer, plain = pair("lstm", num_layers=2, bidirectional=True, batch_first=batch_first)
+    shape = (2, 3, 5, 4) if batch_first else (2, 5, 3, 4)
+    xs = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+
+    def every(layer: Any, x: Any) -> Any:
+        y, final, states = layer(x, lengths=[2, 5, 3], return_states=True)
+        return (y, *final, *states)
+
+    found = torch.vmap(lambda x: every(layer, x))(xs)
+    expected = [torch.stack(each) for each in zip(*(every(plain, x) for x in xs), strict=True)]
+    assert distance(found, expected) < TOLERANCE
+    gradients = [torch.autograd.grad(each[0].sin().sum(), xs) for each in (found, expected)]
+    assert distance(*gradients) < TOLERANCE
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_a_compiled_layer_takes_other_lengths() -> None:
+    layer, _ = pair("gru", num_layers=2, bidirectional=True)
+    compiled = torch.compile(layer, backend="aot_eager")
+    for lengths in ([2, 5, 3], [2, 5, 3], [5, 5, 1], [1, 1, 1]):
+        x = torch.randn(5, 3, 4, dtype=torch.float64)
+        found, expected = (each(x, lengths=lengths) for each in (compiled, layer))
+        assert distance(found, expected) < TOLERANCE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -265,6 +266,39 @@ def test_an_interrupt_is_exit_code_130(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(catalogue, "names", interrupted)
     assert run(["list"]) == 130
+
+
+def test_an_interrupt_that_somebody_turns_into_another_exception_is_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    def imported() -> tuple[str, ...]:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise RecursionError("maximum recursion depth exceeded") from None
+        return ()
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(catalogue, "names", imported)
+    assert run(["list"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError("Unable to allocate 3 TiB"), RuntimeError("DefaultCPUAllocator: can't allocate")],
+    ids=["numpy", "torch"],
+)
+def test_sizes_that_need_too_much_memory_are_bad_input_and_no_bug(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    def full() -> tuple[str, ...]:
+        raise error
+
+    monkeypatch.setattr(catalogue, "names", full)
+    assert run(["list"]) == 2
+    assert capsys.readouterr().err == "error: these sizes need more memory than there is\n"
 
 
 def test_results_can_be_piped_into_a_reader_that_leaves() -> None:

@@ -14,6 +14,7 @@ import pytest
 from gatewright.cli.app import run
 from gatewright.cli.example import NAMES
 from gatewright.examples.curve import Curve, Point
+from gatewright.runtime.processors import processors
 from gatewright.studies.plot_curves import BOX, svg, ticks
 
 pytest.importorskip("torch", reason="the examples use PyTorch")
@@ -144,6 +145,7 @@ def test_mistakes_are_sentences(capsys: pytest.CaptureFixture[str], tmp_path: Pa
         (["adding", "--plot", str(tmp_path / "none" / "x.svg")], "there is no folder"),
         (["adding", "--plot", "x.svg", "--against", "loop"], "--plot draws losses"),
         (["adding", "--output", "x.json"], "--output is for the times of --against"),
+        (["adding", "--steps", "1", "--against", "loop"], "--against needs 2 --steps or more"),
         (["forecast", "--length", "12"], "`length` of forecast must be above 20; got 12"),
         (["char_lm", "--length", "9000"], "`length` of char_lm must be below"),
         (["adding", "--seed", str(2**63)], "is not in the range"),
@@ -195,3 +197,15 @@ def test_ticks_are_few_round_and_within(highest: float) -> None:
     assert found[-1] <= highest * (1 + 1e-9)
     assert f"{found[1]:e}"[0] in "125"
     assert float(f"{found[1]:.0e}") == pytest.approx(found[1])
+
+
+@pytest.mark.parametrize("against", [[], ["--against", "eager"]], ids=["alone", "race"])
+def test_more_threads_than_processors_are_as_many_as_there_are(
+    against: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    set_to: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", set_to.append)
+    assert run(["example", "adding", "--steps", "2", "--threads", "100000", *against]) == 0
+    assert set_to and max(set_to) <= processors()

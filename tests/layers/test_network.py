@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -300,6 +303,12 @@ def mistakes() -> dict[str, Any]:
         "no option `thread`: did you mean `threads`?": lambda: gatewright.layer(
             "lstm", 3, 5, thread=2
         ),
+        "`clip` must be a positive number; got 'a'": lambda: gatewright.layer(
+            "lstm", 3, 5, clip="a"
+        ),
+        "`sizes` must be a dict of sizes by dimension; got 3": lambda: gatewright.layer(
+            "lstm", 3, 5, sizes=3
+        ),
         "`beta` must be a number, or a name; got None": lambda: gatewright.layer(
             "janet", 3, 5, beta=None
         ),
@@ -314,3 +323,27 @@ def test_a_mistake_gets_a_sentence() -> None:
         assert "\n" not in str(caught.value)
     with pytest.raises(SpecError, match="no cell 'lstn'"):
         gatewright.layer("lstn", 3, 5)
+
+
+@pytest.mark.parametrize("target", ["cpu", "reference"])
+def test_a_step_of_plain_arithmetic_leaves_parameters_that_a_layer_takes(target: str) -> None:
+    # Of arrays without axes it makes NumPy's scalars.
+    layer = gatewright.layer("fast_grnn", 3, 5, dtype="float64", target=target)
+    parameters = layer.init()
+    x = np.random.default_rng(0).standard_normal((5, 2, 3))
+    losses = []
+    for _ in range(3):
+        run = layer.forward(parameters, x)
+        losses.append(np.sum(run.y**2))
+        found = layer.backward(run, 2 * run.y).parameters
+        parameters = {name: array - 0.01 * found[name] for name, array in parameters.items()}
+    assert losses[0] > losses[1] > losses[2]
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))])
+def test_a_copy_of_a_layer_computes_the_same(again: Callable[[Any], Any]) -> None:
+    layer = gatewright.layer("lstm", 3, 5, num_layers=2, proj_size=2, zoneout=0.2, threads=1)
+    x = np.random.default_rng(0).standard_normal((5, 2, 3)).astype("float32")
+    parameters = layer.init()
+    layer.forward(parameters, x)
+    assert np.array_equal(again(layer).forward(parameters, x).y, layer.forward(parameters, x).y)

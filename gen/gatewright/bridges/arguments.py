@@ -76,12 +76,14 @@ def dtype_of(arrays: Mapping[str, Any]) -> str:
 def read_weights(path: str | Path) -> dict[str, Array]:
     """Return the arrays of an `.npz` file by name. Raises ArgumentError if it cannot be read."""
     try:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise ValueError("it holds one array without a name; save a dict with numpy.savez")
-        with archive:
-            return {name: archive[name] for name in archive.files}
+        # NumPy would leave a broken file open.
+        with Path(path).open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError("it holds one array without a name; save a dict with numpy.savez")
+            with archive:
+                return {name: archive[name] for name in archive.files}
     except OSError as error:
         raise ArgumentError(f"cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, EOFError) as error:
+    except Exception as error:  # of zipfile, zlib or NumPy: a file may be broken anywhere
         raise ArgumentError(f"cannot read {path} as .npz: {error}") from None

@@ -208,7 +208,7 @@ def _fitting(
     found = {}
     for variable in variables:
         name, dims = variable.name, (*leading, *variable.dims)
-        array = jnp.asarray(arrays[name])
+        array = _array(name, arrays[name])
         wanted = [sizes.get(dim, dim) for dim in dims]
         fits = len(wanted) == array.ndim and all(
             isinstance(size, str) or size == got
@@ -220,6 +220,14 @@ def _fitting(
         sizes.update(zip(dims, array.shape, strict=True))
         found[name] = array
     return found
+
+
+def _array(name: str, given: object) -> Any:
+    try:
+        return jnp.asarray(given)
+    except (TypeError, ValueError):
+        kind = type(given).__name__
+        raise ArgumentError(f"`{name}` must be an array of numbers; got {kind}") from None
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))

@@ -85,15 +85,20 @@ def from_keras(
 
 
 def to_keras(
-    parameters: Mapping[str, Array], kind: str, *, reset_after: bool = True
+    parameters: Mapping[str, Array], kind: str, *, reset_after: bool = True, use_bias: bool = True
 ) -> list[Array]:
     """Return what `layer.set_weights` takes, for our parameters of the layer's cell.
 
-    Raises ArgumentError if they are not the parameters of that cell.
+    A layer with `use_bias=False` takes two arrays. Raises ArgumentError if they are not the
+    parameters of that cell, or if biases that such a layer does not have are not zero.
     """
     blocks = _blocks(kind, reset_after)
     known = cell_of(load(blocks.cell))
     arrays = stacked(blocks, checked_parameters(known, parameters).arrays)
+    if not use_bias:
+        if arrays.bias.any():
+            raise ArgumentError(f"a {kind} without bias cannot have these: not all biases are zero")
+        return [np.ascontiguousarray(each) for each in (arrays.W.T, arrays.R.T)]
     bias = arrays.bias if blocks.apart else arrays.bias[0]
     return [np.ascontiguousarray(each) for each in (arrays.W.T, arrays.R.T, bias)]
 
@@ -130,9 +135,9 @@ def _converted(layer: Any, kind: str) -> Weights:
         if kind == "SimpleRNN" and key == "activation" and found in ELMAN_ACTIVATIONS:
             settings[key] = found
         elif found != usual:
-            raise ArgumentError(
-                f"{kind} {layer.name!r} with `{key}` {found!r} is not a cell of the catalogue"
-            )
+            # A function of the user's is described by its byte code.
+            what = f"`{key}` {found!r}" if isinstance(found, str) else f"an `{key}` of its own"
+            raise ArgumentError(f"{kind} {layer.name!r} with {what} is not a cell of the catalogue")
     arrays = layer.get_weights()
     if not arrays:
         raise ArgumentError(f"{kind} {layer.name!r} has no weights yet: build it or call it once")

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from gatewright.runtime.validate import ArgumentError, Array
 
 try:
     import onnx
-    from onnx import helper, numpy_helper
+    from onnx import external_data_helper, helper, inliner, numpy_helper
 except ImportError as error:
     raise missing("onnx", "onnx") from error
 
@@ -116,21 +116,31 @@ def parameters(model: Any) -> dict[str, Array]:
 def layers(model: Any) -> tuple[Weights, ...]:
     """Return the weights of every RNN, LSTM and GRU node and direction, in the model's order.
 
-    `model` is a ModelProto or the path of its file. Raises ArgumentError if it cannot be read, if
-    weights are not constants of the model, or if no cell of the catalogue computes a node.
+    Nodes inside branches, loops and functions of the model are among them. `model` is a ModelProto
+    or the path of its file, beside which its external data lie. Raises ArgumentError if it cannot
+    be read, if weights are not constants of the model, or if no cell of the catalogue computes a
+    node.
     """
     if isinstance(model, str | os.PathLike):
         model = _read(Path(model))
     if not isinstance(model, onnx.ModelProto):
         raise ArgumentError(f"`model` must be a ModelProto or a path; got {type(model).__name__}")
-    constants = _constants(model.graph)
-    found: list[Weights] = []
-    for node in model.graph.node:
+    if model.functions:
+        model = inliner.inline_local_functions(model)
+    return tuple(_found(model.graph, {}))
+
+
+def _found(graph: Any, outer: Mapping[str, Any]) -> Iterator[Weights]:
+    """Yield the weights of a graph's nodes and, where these are graphs, of what is inside them."""
+    constants = {**outer, **_constants(graph)}
+    for node in graph.node:
+        attributes = {each.name: helper.get_attribute_value(each) for each in node.attribute}
         if node.op_type in GATES and node.domain in ("", "ai.onnx"):
-            attributes = {each.name: helper.get_attribute_value(each) for each in node.attribute}
             arrays = _weights(node, constants)
-            found.extend(weights_of(node.op_type, arrays, attributes, node.name))
-    return tuple(found)
+            yield from weights_of(node.op_type, arrays, attributes, node.name)
+        for value in attributes.values():
+            if isinstance(value, onnx.GraphProto):
+                yield from _found(value, constants)
 
 
 def _weights(node: Any, constants: Mapping[str, Any]) -> dict[str, Array]:
@@ -143,8 +153,18 @@ def _weights(node: Any, constants: Mapping[str, Any]) -> dict[str, Array]:
                 "constants first"
             )
         if given:
-            found[name] = numpy_helper.to_array(constants[given])
+            found[name] = _array(f"{name} of {node.op_type} {node.name!r}", constants[given])
     return found
+
+
+def _array(name: str, tensor: Any) -> Array:
+    """Return a tensor of a model as an array. Raises ArgumentError."""
+    if external_data_helper.uses_external_data(tensor):
+        raise ArgumentError(f"{name} is in another file: give the model's path")
+    try:
+        return numpy_helper.to_array(tensor)
+    except (KeyError, TypeError, ValueError) as error:  # types and sizes that it cannot have
+        raise ArgumentError(f"{name} cannot be read: {error}") from None
 
 
 def _constants(graph: Any) -> dict[str, Any]:
@@ -181,11 +201,16 @@ def _node(node: Node, element: int) -> Any:
 
 def _read(path: Path) -> Any:
     try:
-        return onnx.load_model_from_string(path.read_bytes())
+        model = onnx.load_model_from_string(path.read_bytes())
     except OSError as error:
         raise ArgumentError(f"cannot read {path}: {error.strerror or error}") from None
     except Exception:  # protobuf's own, which has no public name
         raise ArgumentError(f"cannot read {path}: it is no ONNX model") from None
+    try:
+        external_data_helper.load_external_data_for_model(model, str(path.parent))
+    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+        raise ArgumentError(f"cannot read the external data of {path}: {error}") from None
+    return model
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -51,6 +51,8 @@ DEFAULT_ACTIVATIONS = {
     "LSTM": ("Sigmoid", "Tanh", "Tanh"),
 }
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
+# For each of the directions of a node, whether it begins with the last step.
+DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,9 @@ def weights_of(
     if kind not in GATES:
         raise ArgumentError(f"ONNX operator {kind} is none of {', '.join(GATES)}")
     direction = _text(attributes.get("direction", "forward"))
-    directions = (False, True) if direction == "bidirectional" else (direction == "reverse",)
+    if direction not in DIRECTIONS:
+        raise ArgumentError(f"`direction` of {kind} is none of ONNX's; got {direction!r}")
+    directions = DIRECTIONS[direction]
     cell, settings = _cell(kind, arrays, attributes, len(directions))
     found = []
     for k, reverse in enumerate(directions):
@@ -176,6 +180,9 @@ def _stacked(kind: str, arrays: Mapping[str, Array], k: int, directions: int) ->
             )
         if array.dtype not in (np.float32, np.float64):
             raise ArgumentError(f"{name} of {kind} must be float32 or float64; got {array.dtype}")
+        if array.dtype != arrays["W"].dtype:
+            wanted = arrays["W"].dtype
+            raise ArgumentError(f"{name} of {kind} must be {wanted}, as W is; got {array.dtype}")
     W, R = arrays["W"][k], arrays["R"][k]
     bias = arrays["B"][k] if "B" in arrays else np.zeros(2 * R.shape[0], R.dtype)
     if bias.size != 2 * R.shape[0]:

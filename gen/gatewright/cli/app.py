@@ -10,8 +10,12 @@ traceback that the author of a spec would have to read.
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 
 import click
 
@@ -35,7 +39,8 @@ from gatewright.cli.view_commands import list_cells, show
 
 FINE, NO, BAD_INPUT, MISSING, INCONCLUSIVE, BUG, INTERRUPTED = 0, 1, 2, 3, 4, 70, 130
 
-
+# What PyTorch says on a CPU, in a RuntimeError like many others.
+PYTORCH_IS_FULL = "DefaultCPUAllocator"
 # In the order in which a newcomer meets them.
 SECTIONS = {
     "Cells": (list_cells, show, new, check, fmt, transform, explain),
@@ -79,24 +84,49 @@ for command in (each for listed in SECTIONS.values() for each in listed):
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; every mistake ends in a sentence on stderr."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    with _interrupts() as interrupts:
+        try:
+            code = commands.main(given, prog_name="gatewright", standalone_mode=False)
+            sys.stdout.flush()
+            return int(code or FINE)
+        except click.exceptions.Exit as stop:
+            return stop.exit_code
+        except click.ClickException as error:
+            error.show()
+            return BAD_INPUT
+        except (click.Abort, KeyboardInterrupt):
+            return _interrupted()
+        except BrokenPipeError:
+            # The reader has gone; what Python would flush at exit must not raise again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return FINE
+        except Exception as error:  # every way out ends in a sentence
+            return _interrupted() if interrupts else _report(error, as_json="--json" in given)
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Note interrupts: a library that is being imported may make of one any other exception."""
+    seen: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        seen.append(number)
+        signal.default_int_handler(number, frame)
+
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield seen
+        return
+    signal.signal(signal.SIGINT, note)
     try:
-        code = commands.main(given, prog_name="gatewright", standalone_mode=False)
-        sys.stdout.flush()
-        return int(code or FINE)
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
-    except click.ClickException as error:
-        error.show()
-        return BAD_INPUT
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        return INTERRUPTED
-    except BrokenPipeError:
-        # The reader has gone; what Python would flush at exit must not raise again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FINE
-    except Exception as error:  # every way out ends in a sentence
-        return _report(error, as_json="--json" in given)
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _interrupted() -> int:
+    click.echo("interrupted", err=True)
+    return INTERRUPTED
 
 
 def _report(error: Exception, as_json: bool) -> int:
@@ -118,6 +148,9 @@ def _report(error: Exception, as_json: bool) -> int:
         return MISSING
     if os.environ.get("GATEWRIGHT_DEBUG"):
         raise error
+    if isinstance(error, MemoryError) or PYTORCH_IS_FULL in str(error):
+        click.echo("error: these sizes need more memory than there is", err=True)
+        return BAD_INPUT
     click.echo(
         f"error: this is a bug in gatewright, not in your spec: {type(error).__name__}: {error}\n"
         "     = help: please report it with the command you ran and what `gatewright doctor` "

@@ -58,7 +58,7 @@ class Options:
 @click.option("--length", type=click.IntRange(2), help="Of the sequences, likewise.")
 @click.option("--steps", type=click.IntRange(1), help="Steps of training, likewise.")
 @click.option("--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True)
-@click.option("--threads", type=click.IntRange(1), help="Number of threads; all if not given.")
+@click.option("--threads", type=click.IntRange(1), help="Up to so many threads; all if not given.")
 @click.option(
     "--against",
     multiple=True,
@@ -86,6 +86,8 @@ def example(name: str, **given: object) -> int:
     options = Options(**given)  # type: ignore[arg-type]
     if options.against and options.plot:
         raise click.UsageError("--plot draws losses, which are the same with --against")
+    if options.against and options.steps == 1:
+        raise click.UsageError("--against needs 2 --steps or more: the first is not timed")
     if options.output and not options.against:
         raise click.UsageError("--output is for the times of --against")
     require_folder(options.plot)
@@ -173,7 +175,7 @@ def _race(name: str, jobs: dict[str, Job], options: Options) -> int:
     from gatewright.studies.measured import file_text
     from gatewright.studies.race import race, runners
 
-    threads = options.threads or processors()
+    threads = min(options.threads or processors(), processors())
     steps = sum(job.size.steps * (len(runners(job, options.against)) + 1) for job in jobs.values())
     with _bar(steps) as bar:
         found = [

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from gatewright.examples.curve import Curve, Point
+from gatewright.runtime.processors import processors
 from gatewright.runtime.validate import ArgumentError
 
 Batch = tuple[Tensor, ...]
@@ -102,8 +103,11 @@ def check_length(name: str, length: int, above: int, below: int) -> None:
 
 
 def limit_threads(count: int) -> None:
-    """Let PyTorch itself use so many threads; a layer is told so by its own option."""
-    torch.set_num_threads(count)
+    """Let PyTorch itself use up to so many threads; a layer is told so by its own option.
+
+    Never more than there are processors: PyTorch begins as many as it is told, and may hang.
+    """
+    torch.set_num_threads(min(count, processors()))
 
 
 @contextmanager

@@ -168,8 +168,7 @@ def network(
         "num_layers": checked_size("num_layers", num_layers),
         "proj_size": checked_size("proj_size", proj_size) if proj_size else 0,
     }
-    further = {name: checked_size(f"sizes: {name}", size) for name, size in (sizes or {}).items()}
-    narrow, found = _projected(loaded.cell, given, further)
+    narrow, found = _projected(loaded.cell, given, _checked_sizes(sizes))
     made, masks = _zoned_out(narrow, zoneout)
     if num_layers > 1:
         _check_stackable(made)
@@ -226,6 +225,14 @@ def with_settings(
 
 def _further(cell: Cell) -> list[str]:
     return [dim for dim in cell.dims if dim not in (cell.inputs[0].dims[0], "hidden")]
+
+
+def _checked_sizes(sizes: object) -> dict[str, int]:
+    if sizes is None:
+        return {}
+    if not isinstance(sizes, Mapping):
+        raise ArgumentError(f"`sizes` must be a dict of sizes by dimension; got {sizes!r}")
+    return {name: checked_size(f"sizes: {name}", size) for name, size in sizes.items()}
 
 
 def _projected(

@@ -95,6 +95,10 @@ class Layer:
         self._compiled: dict[bool, Kernels] = {}
         self._kernels(False)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled and copied: machine code belongs to a process."""
+        return {**self.__dict__, "_compiled": {}}
+
     def __repr__(self) -> str:
         described = self.network
         sizes = f"{described.input_size}, {described.hidden_size}"

@@ -53,7 +53,7 @@ def checked_cotangents(
         raise ArgumentError(f"ct_states have unknown `{unknown[0]}`; this cell has {listed}")
     if given:
         raise ArgumentError(
-            f"these kernels take no cotangent of `{next(iter(given))}` at every step: compile a "
-            "cell made with `every_state=True`"
+            f"these kernels take no cotangent of `{next(iter(given))}` at every step: ask for it "
+            "with `every_state=True`, of a cell's `with_reverse` or a layer's `forward`"
         )
     return found

@@ -41,6 +41,9 @@ def checked_array(name: str, value: object, shape: tuple[int | str, ...], dtype:
         return value
     if isinstance(value, np.ma.MaskedArray):
         raise ArgumentError(f"`{name}` is a masked array; fill it first, for example `.filled(0)`")
+    if isinstance(value, np.generic):
+        # What arithmetic makes of an array without axes, such as a scalar that learns.
+        value = np.asarray(value)
     if not isinstance(value, np.ndarray):
         given = type(value).__name__
         raise ArgumentError(f"`{name}` must be a NumPy array; got {given}")

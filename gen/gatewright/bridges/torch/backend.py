@@ -31,7 +31,7 @@ class Backend:
         if name not in BACKENDS:
             raise ArgumentError(f"`backend` must be one of {', '.join(BACKENDS)}; got {name!r}")
         self.name = name
-        self._told = False
+        self._told: set[str] = set()
         count = checked_size("threads", threads) if threads is not None else 0
         every = loaded.with_reverse(every_state=True, clip=loaded.reverse.clip)
         # All of them now: what traces a layer could not follow their making.
@@ -55,9 +55,9 @@ class Backend:
         if self._gpu is not None and on_gpu(x):
             return self._gpu.sequence(x, every)
         eager = self.name == "eager"
-        if self.name == "auto" and not on_kernel_device(x):
+        if self.name == "auto" and (reason := _why_not(x)):
             eager = True
-            self._tell(x.device)
+            self._tell(reason)
         return self._sequences[eager, every]
 
     def explained(self, x: Tensor, H: int, B: int) -> str:
@@ -66,20 +66,24 @@ class Backend:
             return f"{x.device}: {PLAIN}: backend='eager' was asked for"
         if on_gpu(x):
             return f"{x.device}: {self._gpu.sequence(x, False).explained(x, H, B)}"
-        if not on_kernel_device(x):
-            what = PLAIN if self.name == "auto" else "nothing"
-            return f"{x.device}: {what}: {PLACES}"
-        if reason := wrong_precision(x):
-            return f"{x.device}: nothing: {reason}"
+        if reason := _why_not(x):
+            return f"{x.device}: {PLAIN if self.name == 'auto' else 'nothing'}: {reason}"
         return f"{x.device}: compiled kernels for the CPU"
 
-    def _tell(self, device: torch.device) -> None:
+    def _tell(self, reason: str) -> None:
         """Warn, once, that the kernels are not what runs."""
-        if self._told or torch.compiler.is_compiling():
+        if reason in self._told or torch.compiler.is_compiling():
             return
-        self._told = True
+        self._told.add(reason)
         text = (
-            f"{PLACES}, the layer is on {device}: plain PyTorch operations run instead, "
-            "step by step; backend='eager' chooses them without this warning"
+            f"{reason}: plain PyTorch operations run instead, step by step; "
+            "backend='eager' chooses them without this warning"
         )
         warnings.warn(text, UserWarning, stacklevel=5)
+
+
+def _why_not(x: Tensor) -> str:
+    """Return why kernels cannot run x, nothing if they can or if plain operations cannot either."""
+    if not on_kernel_device(x):
+        return f"{PLACES}, the layer is on {x.device}"
+    return wrong_precision(x) if x.dtype.is_floating_point else ""

@@ -18,7 +18,8 @@ from gatewright.runtime.validate import ArgumentError
 KERNEL_DEVICES = ("cpu", "meta")
 KERNEL_DTYPES = (torch.float32, torch.float64)
 OTHERWISE = "use backend='eager'"
-_functorch: Any = torch._C._functorch
+_core: Any = torch._C
+_functorch = _core._functorch
 
 
 def refuse_transforms(tensors: Sequence[Tensor]) -> None:
@@ -56,12 +57,22 @@ def place(tensor: Tensor) -> str:
 
 
 def refuse_memory() -> None:
-    """Raise NotImplementedError inside a transform, whose tensors nobody may keep."""
-    if not torch.compiler.is_compiling() and _functorch.peek_interpreter_stack() is not None:
-        raise NotImplementedError(
-            "a stateful layer cannot keep its states inside torch.vmap or torch.func: "
-            "pass them as `hx` to a layer that is not stateful"
-        )
+    """Raise NotImplementedError where a layer cannot remember: in transforms and when run again.
+
+    Nobody may keep the tensors of a transform. What a backward pass runs once more, as it does with
+    checkpoints, would begin where the first run has ended: its gradients are of something else.
+    """
+    if torch.compiler.is_compiling():
+        return
+    if _functorch.peek_interpreter_stack() is not None:
+        where = "keep its states inside torch.vmap or torch.func"
+    elif _core._current_graph_task_id() >= 0:
+        where = "be run again in a backward pass, as torch.utils.checkpoint does"
+    else:
+        return
+    raise NotImplementedError(
+        f"a stateful layer cannot {where}: pass states as `hx` to a layer that is not stateful"
+    )
 
 
 def wrong_precision(tensor: Tensor) -> str:

@@ -8,66 +8,72 @@ Why one object for both ways: how outputs go back is known where the inputs came
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence
 
 from gatewright.bridges.torch.eager import Result
 from gatewright.bridges.torch.guards import as_layer, checked
 from gatewright.bridges.torch.sequences import Run, Tensors, dense, packed
 from gatewright.layers.network import Network
 from gatewright.layers.segments import checked_lengths
-from gatewright.runtime.validate import ArgumentError, checked_dict
+from gatewright.runtime.validate import ArgumentError, Array, checked_dict
+
+
+class Packing(NamedTuple):
+    """How sequences of different lengths are one tensor of rows: `counts[t]` of them at step t.
+
+    Their sequences are sorted by `order`, which `back` undoes. `outputs` returns rows in the form
+    in which the inputs came, which is padded or not.
+    """
+
+    counts: list[int]
+    order: Tensor | None
+    back: Tensor | None
+    outputs: Callable[[Tensor], Any]
+    padded: bool
 
 
 class Rows(NamedTuple):
-    """Inputs [T, B, dim], or packed rows [rows, dim] with their form `packing`.
-
-    `padded` is the number of time steps that packed outputs are padded to again; None leaves them
-    packed, as they came.
-    """
+    """Inputs [T, B, dim], or packed rows [rows, dim] and how they are packed."""
 
     inputs: Tensors
     batch: int
     batched: bool
     batch_first: bool
-    packing: PackedSequence | None = None
-    padded: int | None = None
+    packing: Packing | None = None
 
     def run(self, run: Run, inputs: Tensors, initial: Tensors, backwards: bool) -> Result:
         """Run one direction of one layer."""
         if self.packing is None:
             return dense(run, inputs, initial, backwards)
-        return packed(run, inputs, self.packing.batch_sizes.tolist(), initial, backwards)
+        return packed(run, inputs, self.packing.counts, initial, backwards)
 
     def sort(self, states: Tensors) -> Tensors:
         """Return states [groups, B, dim] in the order of packed rows."""
-        order = None if self.packing is None else self.packing.sorted_indices
+        order = None if self.packing is None else self.packing.order
         return states if order is None else tuple(each.index_select(1, order) for each in states)
 
     def unsort(self, states: Tensors) -> Tensors:
         """Return states [groups, B, dim] in the caller's order."""
-        order = None if self.packing is None else self.packing.unsorted_indices
+        order = None if self.packing is None else self.packing.back
         return states if order is None else tuple(each.index_select(1, order) for each in states)
 
     def outputs(self, y: Tensor) -> Any:
         """Return outputs in the form in which the inputs came."""
-        if self.packing is None:
-            if not self.batched:
-                return y.squeeze(1)
-            return y.transpose(0, 1) if self.batch_first else y
-        form = self.packing
-        again = PackedSequence(y, form.batch_sizes, form.sorted_indices, form.unsorted_indices)
-        if self.padded is None:
-            return again
-        return pad_packed_sequence(again, self.batch_first, total_length=self.padded)[0]
+        if self.packing is not None:
+            return self.packing.outputs(y)
+        if not self.batched:
+            return y.squeeze(1)
+        return _as_given(y, self.batch_first)
 
     def states(self, states: Tensors) -> Tensors:
         """Return states of all steps, each [groups, ...] and then as outputs are."""
-        if self.packing is not None and self.padded is None:
+        if self.packing is not None and not self.packing.padded:
             return states
         return tuple(torch.stack([self.outputs(part) for part in each]) for each in states)
 
@@ -101,16 +107,12 @@ def rows_of(x: Any, lengths: Any, network: Network, batch_first: bool, like: Ten
     if lengths is not None:
         T = sizes[int(batch_first)]
         given_lengths = lengths.tolist() if isinstance(lengths, Tensor) else lengths
-        counts = torch.from_numpy(checked_lengths(given_lengths, T, B))
-        # Nothing is packed where there are no rows.
-        if B:
-            return _with_lengths(tensors, counts, batch_first)
-    return Rows(
-        tuple(_time_first(each, batched, batch_first) for each in tensors.values()),
-        B,
-        batched,
-        batch_first,
-    )
+        counts = checked_lengths(given_lengths, T, B)
+    inputs = tuple(_time_first(each, batched, batch_first) for each in tensors.values())
+    # Nothing is packed where there are no rows.
+    if lengths is not None and B:
+        return _with_lengths(inputs, counts, batch_first)
+    return Rows(inputs, B, batched, batch_first)
 
 
 def _time_first(x: Tensor, batched: bool, batch_first: bool) -> Tensor:
@@ -129,7 +131,14 @@ def _packed(given: dict[str, Any], network: Network, batch_first: bool, like: Te
             raise ArgumentError(f"`{name}` is packed otherwise than the first input")
         data = as_layer(value.data, like)
         tensors.append(checked(name, data, ("rows", network.width(name)), like))
-    return Rows(tuple(tensors), int(form.batch_sizes[0]), True, batch_first, form)
+    order, back = form.sorted_indices, form.unsorted_indices
+    counts = form.batch_sizes.tolist()
+
+    def outputs(y: Tensor) -> PackedSequence:
+        return PackedSequence(y, form.batch_sizes, order, back)
+
+    packing = Packing(counts, order, back, outputs, padded=False)
+    return Rows(tuple(tensors), counts[0], True, batch_first, packing)
 
 
 def _alike(first: PackedSequence, second: PackedSequence) -> bool:
@@ -140,10 +149,27 @@ def _alike(first: PackedSequence, second: PackedSequence) -> bool:
     )
 
 
-def _with_lengths(tensors: dict[str, Tensor], counts: Tensor, batch_first: bool) -> Rows:
-    forms = [
-        pack_padded_sequence(each, counts, batch_first, enforce_sorted=False)
-        for each in tensors.values()
-    ]
-    T = next(iter(tensors.values())).shape[int(batch_first)]
-    return Rows(tuple(each.data for each in forms), len(counts), True, batch_first, forms[0], T)
+def _with_lengths(inputs: Tensors, lengths: Array, batch_first: bool) -> Rows:
+    """Return the rows of inputs [T, B, dim], of which each sequence has so many.
+
+    Why not PyTorch's own packing: its operator is not one of those that `vmap` takes.
+    """
+    first = inputs[0]
+    T, B = first.shape[:2]
+    order = np.argsort(-lengths, kind="stable")
+    counts = [int((lengths > t).sum()) for t in range(int(lengths.max()))]
+    rows = np.concatenate([t * B + order[:count] for t, count in enumerate(counts)])
+    places, sort, back = (
+        torch.from_numpy(each).to(first.device) for each in (rows, order, np.argsort(order))
+    )
+
+    def outputs(y: Tensor) -> Tensor:
+        whole = y.new_zeros((T * B, y.shape[-1])).index_copy(0, places, y)
+        return _as_given(whole.reshape(T, B, y.shape[-1]), batch_first)
+
+    packed_rows = tuple(each.flatten(0, 1).index_select(0, places) for each in inputs)
+    return Rows(packed_rows, B, True, batch_first, Packing(counts, sort, back, outputs, True))
+
+
+def _as_given(y: Tensor, batch_first: bool) -> Tensor:
+    return y.transpose(0, 1) if batch_first else y

@@ -45,6 +45,8 @@ def layer(
     dropout: float = 0.0,
     bidirectional: bool = False,
     proj_size: int = 0,
+    device: Any = None,
+    dtype: torch.dtype | None = None,
     **options: Any,
 ) -> RecurrentLayer:
     """Return a layer of a cell: a name of the catalogue, the path of a YAML file, a loaded cell.
@@ -56,7 +58,7 @@ def layer(
     """
     sizes = (cell, input_size, hidden_size, num_layers, bias, dropout, bidirectional, proj_size)
     described, own = network_and(OPTIONS, options, *sizes)
-    return RecurrentLayer(described, batch_first, **own)
+    return RecurrentLayer(described, batch_first, device=device, dtype=dtype, **own)
 
 
 class RecurrentLayer(nn.Module):
@@ -73,6 +75,9 @@ class RecurrentLayer(nn.Module):
     given are zero; with `learn_initial_state` they are parameters; with `stateful` they are those
     in which the call before ended, until `reset_state`. Gradients then stop where a call begins:
     backpropagation through time, truncated.
+
+    What `torch.export`, AOTInductor and `torch.jit.trace` write knows the kernels by name alone: a
+    process that loads it makes a layer of the same cell first, of any size.
     """
 
     def __init__(
@@ -146,6 +151,13 @@ class RecurrentLayer(nn.Module):
 
     def flatten_parameters(self) -> None:
         """Do nothing; `nn.LSTM` has it."""
+
+    def __prepare_scriptable__(self) -> None:
+        """Refuse what `torch.jit.script` asks of every module. Raises NotImplementedError."""
+        raise NotImplementedError(
+            "TorchScript cannot express a layer of any cell: use torch.export, torch.compile or "
+            "torch.jit.trace"
+        )
 
     def extra_repr(self) -> str:
         """Return the arguments, defaults left out."""
@@ -224,7 +236,9 @@ class RecurrentLayer(nn.Module):
     def _masks(self, x: Tensor) -> Iterator[Tensor]:
         """Yield the masks of zoneout: draws in training, else their mean."""
         for name, rate in self.network.zoneout:
-            mask = x.new_full((*x.shape[:-1], self.network.width(name)), rate)
+            # Not made from x: under vmap the caller says whether slices have masks of their own.
+            shape = (*x.shape[:-1], self.network.width(name))
+            mask = torch.full(shape, rate, dtype=x.dtype, device=x.device)
             yield torch.bernoulli(mask) if self.training else mask
 
     @staticmethod

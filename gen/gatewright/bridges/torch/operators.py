@@ -10,6 +10,8 @@ Why a sequence and not a step: a call of an operator costs tens of microseconds,
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from operator import is_
@@ -35,6 +37,8 @@ from gatewright.runtime.storage import BACKWARD
 from gatewright.runtime.validate import Array, checked_array
 
 PRECISIONS = {torch.float32: "float32", torch.float64: "float64"}
+# Memory of any size: arrays take what their shapes say.
+_MEMORY: Any = ctypes.c_char * sys.maxsize
 _known: dict[str, Operators] = {}
 
 
@@ -73,10 +77,14 @@ class Operators:
         contract = self.contract
         sizes = contract.fitted(tuple([each.shape for each in given]))
         kernels = self._kernels(_precision(given), threads)
-        inputs, initial, arrays = contract.groups(_arrays(given, kernels))
+        first = len(given) - len(contract.layout.parameters)
+        tensors = given[first:]
+        places = _places(tensors)
+        found = [*_arrays(given[:first], kernels), *_borrowed(tensors, places, kernels)]
+        inputs, initial, arrays = contract.groups(found)
         parameters = kernels.routines.parameters(arrays, sizes)
         values = kernels.routines.forward(parameters, sizes, inputs, initial, keep)
-        return values, _Known(kernels, sizes, given[len(given) - len(arrays) :], arrays)
+        return values, _Known(kernels, sizes, tensors, arrays, places)
 
     def _keep(self, threads: int, *given: Tensor) -> Tensors:
         values, known = self._run(threads, given, True)
@@ -124,8 +132,7 @@ class Operators:
         cotangents, given, seen, kept = contract.split(tensors)
         kernels = self._kernels(_precision(given), threads)
         parameters = None if known is None else known.arrays_of(given, kernels, sizes)
-        read = self._read if parameters is None else self._read_inputs
-        taken = {name: given[k] for name, k in read.items()}
+        taken = {name: given[k] for name, k in self._read_inputs.items()}
         taken.update(zip(contract.kept, kept, strict=True))
         for name, each in zip(contract.seen, seen, strict=True):
             start = contract.states.get(name)
@@ -137,7 +144,9 @@ class Operators:
             taken[name] = seen[like].new_zeros(rows) if ct is None else ct
         arrays = dict(zip(taken, _arrays(taken.values(), kernels), strict=True))
         if parameters is None:
-            parameters = {n: arrays.pop(n) for n in read if n in contract.layout.parameters}
+            own = [given[k] for k in self._read_parameters.values()]
+            borrowed = _borrowed(own, _places(own), kernels)
+            parameters = dict(zip(self._read_parameters, borrowed, strict=True))
         cts = {name: arrays.pop(name) for name in contract.cotangents}
         ends = zip(contract.states, cotangents[1:], strict=False)
         final = {n: _arrays((each,), kernels)[0] for n, each in ends if each is not None}
@@ -162,6 +171,11 @@ class Operators:
         """The inputs among them."""
         return {n: k for n, k in self._read.items() if n in self.contract.layout.inputs}
 
+    @cached_property
+    def _read_parameters(self) -> dict[str, int]:
+        """The parameters among them."""
+        return {n: k for n, k in self._read.items() if n in self.contract.layout.parameters}
+
     def _run_directly(self, ctx: Any, threads: int, *given: Tensor) -> Tensors:
         values, known = self._run(threads, given, True)
         # Views cost nothing to hold; copies would stay as long as the graph does.
@@ -185,12 +199,17 @@ class _Known(NamedTuple):
     sizes: Sizes
     tensors: Tensors
     arrays: dict[str, Array]
+    places: list[int]
 
     def arrays_of(self, given: Tensors, kernels: Kernels, sizes: Sizes) -> dict[str, Array] | None:
-        """Return the arrays if they are those of what is given now, for these kernels and sizes."""
+        """Return the arrays if they are those of what is given now, for these kernels and sizes.
+
+        What shards a model frees and moves the memory of its parameters between two passes.
+        """
         parameters = given[len(given) - len(self.tensors) :]
         alike = kernels is self.kernels and sizes == self.sizes
-        return self.arrays if alike and all(map(is_, parameters, self.tensors)) else None
+        alike = alike and all(map(is_, parameters, self.tensors))
+        return self.arrays if alike and _places(parameters) == self.places else None
 
 
 def _precision(given: Tensors) -> str:
@@ -211,6 +230,27 @@ def _arrays(tensors: Iterable[Tensor], kernels: Kernels) -> list[Array]:
         else checked_array("tensor", each, each.shape, kind)
         for each in arrays
     ]
+
+
+def _borrowed(tensors: Sequence[Tensor], places: Sequence[int], kernels: Kernels) -> list[Array]:
+    """Return arrays over the same memory, which tensors must outlast; copied as by `_arrays`.
+
+    Why not `Tensor.numpy`: it forbids for good that the memory be freed and made again, as that of
+    parameters is where a model is sharded.
+    """
+    kind = np.dtype(kernels.dtype)
+    precision = getattr(torch, kind.name)
+    return [
+        np.ndarray(each.shape, kind, _MEMORY.from_address(place))
+        # What is nowhere is empty, or all zeros without memory.
+        if place and each.dtype is precision and each.is_contiguous() and not each.is_neg()
+        else _arrays((each.detach().clone(),), kernels)[0]
+        for each, place in zip(tensors, places, strict=True)
+    ]
+
+
+def _places(tensors: Iterable[Tensor]) -> list[int]:
+    return [each.data_ptr() for each in tensors]
 
 
 def _whole(y: Tensor, initial: Tensor) -> Tensor:
