@@ -23,6 +23,7 @@ from tests.oracles.evaluation import Arrays
 jax = pytest.importorskip("jax", reason="the oracle is JAX")
 
 import jax.numpy as jnp  # noqa: E402
+from jax import export  # noqa: E402
 
 from gatewright.bridges import jax as bridge  # noqa: E402
 from gatewright.bridges import jax_kernels, xla_ffi  # noqa: E402
@@ -409,11 +410,11 @@ def test_a_scan_is_exported_and_kernels_are_refused_by_jax() -> None:
     cell = gatewright.load("gru")
     given = drawn(cell)
     scan, kernels = (gatewright.jax.sequence(cell, route=route) for route in ("scan", None))
-    exported = jax.export.export(jax.jit(scan))(*given)
-    again = jax.export.deserialize(exported.serialize())
+    exported = export.export(jax.jit(scan))(*given)
+    again: Any = export.deserialize(exported.serialize())
     assert furthest(again.call(*given), kernels(*given)) < 1e-12
     with pytest.raises(ValueError, match="no compatibility guarantees"):
-        jax.export.export(jax.jit(kernels))(*given)
+        export.export(jax.jit(kernels))(*given)
 
 
 # --------------------------------------------------------------------------------- mistakes

@@ -278,11 +278,15 @@ def test_an_interrupt_that_somebody_turns_into_another_exception_is_one(
             raise RecursionError("maximum recursion depth exceeded") from None
         return ()
 
-    before = signal.getsignal(signal.SIGINT)
     monkeypatch.setattr(catalogue, "names", imported)
-    assert run(["list"]) == 130
-    assert capsys.readouterr().err == "interrupted\n"
-    assert signal.getsignal(signal.SIGINT) is before
+    # What a shell begins in the background does not listen to interrupts.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert run(["list"]) == 130
+        assert capsys.readouterr().err == "interrupted\n"
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize(
