@@ -276,7 +276,7 @@ class RecurrentLayer(nn.Module):
         groups = range(len(self.network.groups))
         if states is not None:
             states = rows.sort(states)
-            return [tuple(state[k] for state in states) for k in groups]
+            return [tuple([state.select(0, k) for state in states]) for k in groups]
         sizes = self.network.states.values()
         zeros = {size: like.new_zeros((rows.batch, *size)) for size in dict.fromkeys(sizes)}
         return [tuple(zeros[size] for size in sizes)] * len(groups)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from operator import is_
 from typing import Any, NamedTuple
 
@@ -37,6 +37,7 @@ from gatewright.runtime.storage import BACKWARD
 from gatewright.runtime.validate import Array, checked_array
 
 PRECISIONS = {torch.float32: "float32", torch.float64: "float64"}
+TORCH_DTYPES = {name: dtype for dtype, name in PRECISIONS.items()}
 # Memory of any size: arrays take what their shapes say.
 _MEMORY: Any = ctypes.c_char * sys.maxsize
 _known: dict[str, Operators] = {}
@@ -99,17 +100,17 @@ class Operators:
         contract = self.contract
         wholes = tuple([torch.from_numpy(values[name]) for name in contract.seen])
         first = contract.seen.values()
-        y, *states = (each[slab : slab + T] for each, slab in zip(wholes, first, strict=True))
+        y, *states = [each.narrow(0, slab, T) for each, slab in zip(wholes, first, strict=True)]
         kept = tuple([torch.from_numpy(values[name]) for name in contract.kept])
         return (y, *self._final(values, T), *states), wholes, kept
 
     def _infer(self, threads: int, *given: Tensor) -> Tensors:
         values, known = self._run(threads, given, False)
         T = known.sizes["T"]
-        y, *states = (
+        y, *states = [
             torch.from_numpy(values[name][slab : slab + T])
             for name, slab in self.contract.seen.items()
-        )
+        ]
         return (y, *self._final(values, T), *states)
 
     def _final(self, values: Mapping[str, Any], T: int) -> Iterator[Tensor]:
@@ -238,15 +239,21 @@ def _borrowed(tensors: Sequence[Tensor], places: Sequence[int], kernels: Kernels
     Why not `Tensor.numpy`: it forbids for good that the memory be freed and made again, as that of
     parameters is where a model is sharded.
     """
-    kind = np.dtype(kernels.dtype)
-    precision = getattr(torch, kind.name)
+    kind = kernels.dtype
+    precision = TORCH_DTYPES[kind]
     return [
-        np.ndarray(each.shape, kind, _MEMORY.from_address(place))
+        _view(place, each.shape, kind)
         # What is nowhere is empty, or all zeros without memory.
         if place and each.dtype is precision and each.is_contiguous() and not each.is_neg()
         else _arrays((each.detach().clone(),), kernels)[0]
         for each, place in zip(tensors, places, strict=True)
     ]
+
+
+@lru_cache(1024)
+def _view(place: int, shape: tuple[int, ...], dtype: str) -> Array:
+    """Return an array over memory that is not its own: it keeps nothing alive."""
+    return np.ndarray(shape, dtype, _MEMORY.from_address(place))
 
 
 def _places(tensors: Iterable[Tensor]) -> list[int]:

@@ -138,11 +138,11 @@ def _ordinary(arguments: Sequence[Any], gpu: bool) -> bool:
     for argument in arguments:
         kind = type(argument)
         if kind is Tensor or kind is nn.Parameter:
-            # What `torch.autograd.grad(is_grads_batched=True)` stacks is of no transform's stack,
-            # and what a transform has left behind is of one that has ended.
             if not argument.is_cpu and not (gpu and argument.is_cuda):
                 return False
-            if _is_batched(argument) or _is_wrapped(argument):
+            # What `torch.autograd.grad(is_grads_batched=True)` stacks is of no transform's stack,
+            # and what a transform has left behind is of one that has ended; none is a Parameter.
+            if kind is Tensor and (_is_batched(argument) or _is_wrapped(argument)):
                 return False
         elif kind is not int and kind is not bool and argument is not None:
             return False
