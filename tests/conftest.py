@@ -20,6 +20,7 @@ import pytest
 from gatewright.loaded import load
 from gatewright.runtime.kernels import HostMemory, Kernels
 from gatewright.runtime.load import load_module
+from gatewright.runtime.processors import processors
 
 # Set at import, before any worker starts: they inherit it. Nobody's own cache is read or written.
 if "PYTEST_XDIST_WORKER" not in os.environ:
@@ -48,8 +49,7 @@ def pytest_xdist_auto_num_workers() -> int:
     Where a peer has brought `psutil`, `-n auto` would count the cores of the machine: half of two
     processors that share a core, and too many where some are set aside.
     """
-    allowed = getattr(os, "sched_getaffinity", None)
-    return len(allowed(0)) if allowed else os.cpu_count() or 1
+    return processors()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -367,6 +367,16 @@ def test_weights_in_a_file_beside_the_model_come_in(tmp_path: Path) -> None:
 # --------------------------------------------------------------------------------- mistakes
 
 
+def test_functions_that_call_themselves_are_refused_in_a_sentence() -> None:
+    node = onnx.helper.make_node("F", ["x"], ["y"], domain="own")
+    opsets = [onnx.helper.make_opsetid("own", 1), onnx.helper.make_opsetid("", 14)]
+    made = onnx.helper.make_function("own", "F", ["x"], ["y"], [node], opsets[:1])
+    graph = onnx.helper.make_graph([node], "g", [], [])
+    model = onnx.helper.make_model(graph, functions=[made], opset_imports=opsets)
+    with pytest.raises(ArgumentError, match="the model's functions cannot be read: "):
+        gatewright.onnx.layers(model)
+
+
 def test_what_no_cell_computes_is_refused_in_a_sentence() -> None:
     cases: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
         ("LSTM", {"clip": 3.0}, {}, "LSTM with `clip` is not a cell of the catalogue"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -247,6 +248,23 @@ def test_gradients_of_inputs_that_nobody_wants_change_no_other(
     all_wanted = torch.autograd.grad(loss(layer(x.clone().requires_grad_())), [*layer.parameters()])
     expected = torch.autograd.grad(loss(eager(x)), [*eager.parameters()])
     assert distance(found, all_wanted) == 0.0
+    assert distance(found, expected) < TOLERANCE
+
+
+def test_gradients_of_inputs_that_a_step_computes_may_be_unwanted_too(
+    gpu: EmulatedDevice, tmp_path: Path
+) -> None:
+    path = tmp_path / "added.yaml"
+    path.write_text(
+        "cell: added\ntitle: T\ninputs: {x: input, m: hidden}\nstates: {h: hidden}\n"
+        "parameters:\n  W: [hidden, input]\n  U: [hidden, hidden]\nequations:\n"
+        "  h': tanh(W @ x + U @ h + m)\noutput: h'\n"
+    )
+    layer, eager = pair(str(path))
+    x = {"x": torch.randn(T, B, I).double(), "m": torch.randn(T, B, H).double()}
+    found, expected = (
+        torch.autograd.grad(loss(each(x)), [*each.parameters()]) for each in (layer, eager)
+    )
     assert distance(found, expected) < TOLERANCE
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from itertools import product
 from typing import Any
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="the bridge is to PyTorch")
@@ -483,14 +484,40 @@ def test_a_tensor_of_another_kind_is_asked() -> None:
 
 def test_a_view_of_the_opposite_sign_is_read_as_it_is_meant() -> None:
     layer, _ = pair("gru")
-    x, *rest = (each.detach() for each in given(layer))
-    turned = torch._neg_view(-x)
-    assert turned.is_neg()
-    known = operators(layer.loaded)
-    for one, other in zip(
-        known.sequence(0, turned, *rest), known.sequence(0, x, *rest), strict=True
-    ):
-        assert torch.equal(one, other)
+    tensors, known = [each.detach() for each in given(layer)], operators(layer.loaded)
+    expected = known.sequence(0, *tensors)
+    for k, each in enumerate(tensors):
+        turned = torch._neg_view(-each)
+        assert turned.is_neg()
+        found = known.sequence(0, *tensors[:k], turned, *tensors[k + 1 :])
+        assert all(map(torch.equal, found, expected))
+
+
+def test_parameters_whose_memory_is_gone_or_is_another_now_are_refused() -> None:
+    """Kernels read parameters by address: nothing may be read that is not there."""
+    layer, _ = pair("lstm")
+    x = torch.randn(5, 3, 4, dtype=torch.float64)
+    y, _ = layer(x)
+    held = layer.l0["U_i"]
+    whole = held.data
+    held.data = whole.float()
+    with pytest.raises(ArgumentError, match="must have dtype float64; got float32"):
+        torch.autograd.backward(y.sum())
+    held.data = whole
+    held.untyped_storage().resize_(0)
+    with pytest.raises(ArgumentError, match="the memory of a parameter has been freed"):
+        layer(x)
+
+
+def test_parameters_that_lie_at_odd_addresses_are_copied() -> None:
+    layer, _ = pair("lstm")
+    tensors, known = [each.detach() for each in given(layer)], operators(layer.loaded)
+    whole = np.zeros(tensors[-1].numpy().nbytes + 1, np.uint8)
+    odd = torch.from_numpy(np.frombuffer(whole.data, np.float64, offset=1))
+    odd.copy_(tensors[-1])
+    assert odd.data_ptr() % 8
+    found = known.sequence(0, *tensors[:-1], odd)
+    assert all(map(torch.equal, found, known.sequence(0, *tensors)))
 
 
 @pytest.mark.parametrize("cell", ["lstm", "fast_grnn"])

@@ -177,6 +177,18 @@ def test_a_certificate_that_assumes_something_is_rejected(
     assert found == {"id": "reset_one", "verdict": "rejected", "detail": "it assumes kept"}
 
 
+def test_two_claims_of_one_name_are_not_certified_together(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Their certificates would be one file, and a verdict be about the other's."""
+    paths = [tmp_path / name for name in ("one.yaml", "two.yaml")]
+    for path in paths:
+        path.write_text(edited())
+    assert run(["certify", *map(str, paths), "--output", str(tmp_path)]) == 2
+    assert "two claims are called" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.v"))
+
+
 def test_without_coq_is_exit_code_3(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

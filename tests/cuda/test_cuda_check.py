@@ -24,8 +24,9 @@ from gatewright.runtime.cuda.availability import CudaUnavailableError
 from gatewright.runtime.cuda.compiler import why_not_compiled
 from gatewright.runtime.cuda.devices import EmulatedDevice, Limits
 from gatewright.runtime.cuda.libcuda import Driver
-from gatewright.studies import cuda_check, cuda_run, cuda_time
+from gatewright.studies import cuda_check, cuda_layers, cuda_run, cuda_time
 from gatewright.studies.cuda_check import MODES, Finding, Mode, Sizes, codes, found
+from gatewright.studies.cuda_layers import layer_finding
 from gatewright.studies.cuda_sanitizer import sanitized
 from gatewright.studies.cuda_tasks import selected
 from gatewright.studies.cuda_time import everybody, timing
@@ -56,6 +57,51 @@ def test_every_mode_of_a_cell_passes(name: str) -> None:
     for each in rows:
         assert each.error is not None
         assert set(each.plans) == {"forward", "backward"}
+
+
+# What no cell of the catalogue has: two inputs, one of them read in the step itself; a function
+# before the first product, whose inputs are fetched a step ahead; inputs as wide as the states.
+OWN = {
+    "added": ("W: [hidden, input]", "x: input, m: hidden", "tanh(W @ x + U @ h + m)"),
+    "before": ("W: [hidden, input]", "x: input, m: hidden", "tanh(W @ x + U @ (m * h))"),
+    "alone": ("b: [hidden]", "x: hidden, m: hidden", "tanh(U @ x + b * h) * m"),
+}
+
+
+def own_cell(name: str, folder: Path) -> str:
+    """Write one of the cells above; return its path."""
+    parameter, inputs, equation = OWN[name]
+    path = folder / f"{name}.yaml"
+    path.write_text(
+        f"cell: {name}\ntitle: T\ninputs: {{{inputs}}}\nstates: {{h: hidden}}\nparameters:\n"
+        f"  {parameter}\n  U: [hidden, hidden]\nequations:\n  h': {equation}\noutput: h'\n"
+    )
+    return str(path)
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_every_mode_of_an_authors_own_cell_passes(name: str, tmp_path: Path) -> None:
+    path = own_cell(name, tmp_path)
+    for sizes in (Sizes(1, 1, 8, 3), Sizes(3, 3, 13, 5)):
+        rows = findings(path, sizes, EmulatedDevice(tensors=True))
+        assert {each.verdict for each in rows} == {"pass"}, rows
+
+
+@pytest.mark.parametrize("name", ["added", "before"])
+def test_a_layer_of_an_authors_own_cell_is_given_its_inputs_by_name(
+    name: str, tmp_path: Path
+) -> None:
+    """As on a device, by the kernels of the CPU."""
+    cell = load(own_cell(name, tmp_path))
+    assert cuda_layers.LAYER in cuda_layers.ways(cell, emulated=False)
+    row = layer_finding(cell, SMALL, cuda_layers.LAYER, "cpu")
+    assert row.verdict == "pass", row
+
+
+def test_a_cell_without_inputs_of_a_width_of_their_own_is_no_layer(tmp_path: Path) -> None:
+    ways = cuda_layers.ways(load(own_cell("alone", tmp_path)), emulated=False)
+    assert cuda_layers.LAYER not in ways
+    assert len(ways) == len(cuda_layers.WAYS) - 1
 
 
 def test_what_one_kernel_cannot_do_is_said() -> None:
@@ -135,7 +181,7 @@ def test_a_mode_that_falls_back_is_not_timed_under_its_name() -> None:
 def test_products_alone_launch_no_kernel_and_multiply_as_often(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What tells products apart from the rest of a step must leave out the rest, and only that."""
+    """What is timed beside the steps leaves out our kernels, and no product."""
     counts: list[int] = []
     multiply = matrices.TorchMatrices.multiply
 

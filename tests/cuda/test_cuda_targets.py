@@ -35,7 +35,7 @@ def found(*rows: Timing, device: str = H100) -> list[tuple[str, float | None, st
 def test_milliseconds_are_of_one_device(forward: float | None, device: str, verdict: str) -> None:
     own = row("lstm", MODE["bfloat16, one kernel"], forward, 20.0)
     first, second = found(own, device=device)
-    assert first == ("ms, no more than by hand", forward, verdict)
+    assert first == ("ms, no more than FlashRNN's", forward, verdict)
     assert second[2] == ("missed" if device == H100 else "open")
 
 

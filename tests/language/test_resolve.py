@@ -170,7 +170,8 @@ def test_sizes_and_reserved_words() -> None:
     assert [sized(dim) for dim in ("input", "hidden", "memory")] == ["I", "H", "MEMORY"]
     assert "size of dimension" in name_problem("MEMORY", ("memory",))
     assert not name_problem("MEMORY", ("hidden",))
-    for name in ("_x", "lambda", "tanh", "log1p", "row", "T", "d_h", "ct_h", "h_next"):
+    own = ("x_kept", "x_now", "x_soon", "EACH_2")
+    for name in (*own, "_x", "lambda", "tanh", "log1p", "row", "T", "d_h", "ct_h", "h_next"):
         assert name_problem(name)
     for name in ("i", "f", "g", "o", "r", "z", "n", "c", "s", "W_i", "alpha", "no"):
         assert not name_problem(name)

@@ -126,7 +126,10 @@ def layers(model: Any) -> tuple[Weights, ...]:
     if not isinstance(model, onnx.ModelProto):
         raise ArgumentError(f"`model` must be a ModelProto or a path; got {type(model).__name__}")
     if model.functions:
-        model = inliner.inline_local_functions(model)
+        try:
+            model = inliner.inline_local_functions(model)
+        except Exception as error:  # onnx's own, made in C++
+            raise ArgumentError(f"the model's functions cannot be read: {error}") from None
     return tuple(_found(model.graph, {}))
 
 

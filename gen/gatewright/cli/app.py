@@ -92,6 +92,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         except click.exceptions.Exit as stop:
             return stop.exit_code
         except click.ClickException as error:
+            if interrupts:
+                return _interrupted()
             error.show()
             return BAD_INPUT
         except (click.Abort, KeyboardInterrupt):

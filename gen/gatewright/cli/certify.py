@@ -56,6 +56,9 @@ def certify(claims: tuple[str, ...], everything: bool, output: str | None, as_js
     chosen = every_claim() if everything else claims_named(claims)
     if everything:
         chosen = tuple(claim for claim in chosen if claim.expect == "proved")
+    names = [claim.name for claim in chosen]
+    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise click.UsageError(f"two claims are called {twice[0]}: certify them apart")
     coqc = shutil.which("coqc")
     if coqc is None and output is None:
         raise BackendMissingError("`coqc` is not installed; --output FOLDER only writes the files")

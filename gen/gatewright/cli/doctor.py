@@ -13,6 +13,7 @@ import click
 
 from gatewright import __version__
 from gatewright.cli.output import print_json, table
+from gatewright.runtime.processors import processors
 
 PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "sympy", "jinja2", "PyYAML", "click")
 EXTRAS = ("numba-cuda", "torch", "jax", "onnx", "onnxruntime")
@@ -66,7 +67,6 @@ def _packages() -> dict[str, str]:
 
 
 def _processor() -> dict[str, str]:
-    import os
 
     import llvmlite.binding as llvm
     from numba import config
@@ -76,7 +76,7 @@ def _processor() -> dict[str, str]:
     return {
         "processor": str(llvm.get_host_cpu_name()),
         "vector units": ", ".join(wide) or "none known",
-        "cores": str(os.cpu_count()),
+        "cores": str(processors()),
         "numba threading": str(getattr(config, "THREADING_LAYER", "unknown")),
         "SVML": "operational" if getattr(config, "USING_SVML", False) else "not operational",
     }

@@ -18,6 +18,7 @@ import click
 
 from gatewright.cli.output import coloured, print_json, table
 from gatewright.cli.spec_commands import spec_files
+from gatewright.runtime.processors import processors
 
 TARGETS = ("reference", "cpu", "cuda")
 DTYPES = ("float64", "float32")
@@ -81,7 +82,7 @@ def certify_and_print(
 ) -> int:
     """Certify every variant of the specs, print the result, return the exit code."""
     wanted = list(_jobs(specs, targets, dtypes))
-    workers = workers or os.cpu_count() or 1
+    workers = workers or processors()
     stderr = sys.stderr
     found: dict[Job, Done] = {}
     with click.progressbar(

@@ -318,7 +318,7 @@ class _Writer:
             body.append("            if owns(each, B):")
             body += [f"                {line}" for line in stored]
         places = [f"            {line}" for line in self.elements.places("\n".join(body), NOW)]
-        if places or stored:
+        if places:
             places.insert(0, "            row = own_row(each, B)")
         self.totals = {}
         return [*lines, *places, *body]

@@ -63,7 +63,7 @@ def name_problem(name: str, dims: tuple[str, ...] = ()) -> str:
         return f"names starting with `{prefix}` are kept for derivatives in generated code"
     if name.endswith("_next"):
         return "names ending with `_next` are kept for the next values of states"
-    if name.endswith(("_kept", "_now")) or name.startswith(("EACH_", "HELD_", "SUMS_")):
+    if name.endswith(("_kept", "_now", "_soon")) or name.startswith(("EACH_", "HELD_", "SUMS_")):
         return f"`{name}` could be a register of generated code"
     for dim in dims:
         if sized(dim) == name:

@@ -109,7 +109,7 @@ class Problem:
 def problem(cell: LoadedCell, sizes: Sizes) -> Problem:
     """Return arguments that are the same on every machine."""
     rng = np.random.default_rng([sizes.T, sizes.B, sizes.H, sizes.I])
-    known = {"hidden": sizes.H, "input": sizes.I}
+    known = {dim: sizes.I if dim == "input" else sizes.H for dim in cell.cell.dims}
     inputs = {
         each.name: rng.standard_normal((sizes.T, sizes.B, *(known[dim] for dim in each.dims)))
         for each in cell.cell.inputs
@@ -121,7 +121,7 @@ def problem(cell: LoadedCell, sizes: Sizes) -> Problem:
             for each in cell.cell.states
         }
 
-    parameters = cell.init(hidden=sizes.H, input=sizes.I, dtype="float64")
+    parameters = cell.init(dtype="float64", **known)
     return Problem(
         parameters, inputs, states(), rng.standard_normal((sizes.T, sizes.B, sizes.H)), states()
     )

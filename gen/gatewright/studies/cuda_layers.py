@@ -22,15 +22,23 @@ SIZES = Sizes(5, 3, 64, 7)
 ROWS = (SIZES, Sizes(5, 6, 64, 7))
 # One stage and two, one operand and several, units apart.
 CELLS = ("elman", "gru", "gru_reset_after", "lstm", "indrnn")
+LAYER = "layer"
 Results = tuple[Any, ...]
 Run = Callable[[Sequence[Any]], Any]
 
 
+def ways(cell: LoadedCell, emulated: bool) -> list[str]:
+    """Return the ways of a cell: a layer has states and inputs of sizes of their own."""
+    known = EMULATED_WAYS if emulated else WAYS
+    (first,) = cell.cell.inputs[0].dims
+    layered = "hidden" in cell.cell.dims and first != "hidden"
+    return [way for way in known if layered or way != LAYER]
+
+
 def layer_finding(cell: LoadedCell, sizes: Sizes, way: str, place: str) -> Finding:
     """Return how far a cell in one way is from what is wanted; an exception is a failure."""
-    given = problem(cell, sizes)
     try:
-        got = WAYS[way](cell, given, place)
+        got = WAYS[way](cell, problem(cell, sizes), place)
     except Exception as error:  # one way that fails must not hide the others
         why = f"{type(error).__name__}: {error}".splitlines()[0]
         return Finding(cell.cell.identifier, way, sizes, "fail", None, why, TOLERANCE, {})
@@ -95,15 +103,18 @@ def _batched(cell: LoadedCell, given: Problem, place: str) -> dict[str, Any]:
 def _layer(cell: LoadedCell, given: Problem, place: str) -> dict[str, Any]:
     from gatewright.bridges.torch.layer import layer
 
-    sizes = {"input": next(iter(given.inputs.values())).shape[-1], "hidden": given.ct_y.shape[-1]}
-    made = layer(cell, sizes["input"], sizes["hidden"], backend="kernel", device=place)
+    H, width = given.ct_y.shape[-1], next(iter(given.inputs.values())).shape[-1]
+    others = dict.fromkeys({*cell.cell.dims} - {*cell.cell.inputs[0].dims, "hidden"}, H)
+    made = layer(cell, width, H, backend="kernel", device=place, sizes=others or None)
     tensors = _tensors(given, place)
     held = dict(made.named_cell_parameters())["l0"]
     with torch().no_grad():
         for name, tensor in zip(held, tensors[-len(held) :], strict=True):
             held[name].copy_(tensor)
     states = tuple(each[None] for each in tensors[len(given.inputs) : -len(held)])
-    y, final = made(tensors[0], states if len(states) > 1 else states[0])
+    named = dict(zip(given.inputs, tensors, strict=False))
+    x = named if len(named) > 1 else tensors[0]
+    y, final = made(x, states if len(states) > 1 else states[0])
     last = tuple(each[0] for each in (final if isinstance(final, tuple) else (final,)))
     leaves = [*tensors[: -len(held)], *held.values()]
     return _named(given, (y, last, ()), leaves, place)
@@ -130,7 +141,7 @@ WAYS: dict[str, Callable[[LoadedCell, Problem, str], dict[str, Any]]] = {
     "autograd": _autograd,
     "torch.compile, one graph": _compiled,
     "torch.vmap": _batched,
-    "layer": _layer,
+    LAYER: _layer,
     "a caller's CUDA graph": _recorded,
 }
 # Where kernels are emulated, tensors of the CPU are those of the CPU's own kernels to a layer.

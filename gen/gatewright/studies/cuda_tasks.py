@@ -149,10 +149,9 @@ def checks(chosen: Selection, quick: bool, recorded: bool) -> Iterator[Task]:
         for cell in chosen.cells:
             yield from (Check(cell, sizes, mode, recorded) for mode in MODES)
     if not quick:
-        ways = cuda_layers.EMULATED_WAYS if simulated() else cuda_layers.WAYS
         sizes = EMULATED[0] if simulated() else cuda_layers.SIZES
         for cell in chosen.layers:
-            yield from (LayerCheck(cell, sizes, way) for way in ways)
+            yield from (LayerCheck(cell, sizes, way) for way in cuda_layers.ways(cell, simulated()))
 
 
 def races(chosen: Selection, recorded: bool) -> Iterator[Task]:

@@ -1,7 +1,7 @@
 """Cells, device -> times: our kernels beside cuDNN, an eager loop and torch.compile on one GPU.
 
 Beside steps that run one by one stand the same calls without their kernels: what is left are
-products of matrices, which nobody can leave out.
+products of matrices, and PyTorch's copies and sums around them.
 
 Each row says who ran what, in milliseconds, forward and forward with backward. Whoever fails says
 why in its row, and the others go on.
@@ -125,7 +125,7 @@ def everybody(cell: LoadedCell) -> list[str]:
 
 
 class OnlyProducts:
-    """A device on which no kernel is launched: of steps one by one, products are left."""
+    """A device on which none of our kernels is launched: what is left is PyTorch's own."""
 
     def __init__(self, device: Device) -> None:
         self.device = device

@@ -62,7 +62,7 @@ class EagerSequence:
         self.collected = tuple(sorted(wanted & (stepped | states | set(self.every_end))))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return EagerSequence, (self.loaded,)
+        return type(self), (self.loaded,)
 
     def __deepcopy__(self, memo: object) -> EagerSequence:
         return self

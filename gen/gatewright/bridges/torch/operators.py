@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property, lru_cache
-from operator import is_
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gatewright.bridges.torch.contract import Contract, Sizes, Tensors
+from gatewright.bridges.torch.contract import Contract, Tensors
 from gatewright.bridges.torch.eager import EagerSequence
 from gatewright.bridges.torch.registration import Direct, alone
 from gatewright.bridges.torch.sequence_operators import (
@@ -34,7 +33,7 @@ from gatewright.bridges.torch.sequence_operators import (
 from gatewright.loaded import LoadedCell
 from gatewright.runtime.kernels import Gradients, Kernels
 from gatewright.runtime.storage import BACKWARD
-from gatewright.runtime.validate import Array, checked_array
+from gatewright.runtime.validate import ArgumentError, Array, checked_array
 
 PRECISIONS = {torch.float32: "float32", torch.float64: "float64"}
 TORCH_DTYPES = {name: dtype for dtype, name in PRECISIONS.items()}
@@ -73,23 +72,20 @@ class Operators:
         made = sequence_operators(self.name, self.contract, computed, eager)
         self.sequence, self.kept, self.backward = made.sequence, made.kept, made.backward
 
-    def _run(self, threads: int, given: Tensors, keep: bool) -> tuple[dict[str, Any], _Known]:
-        """Run what is given forward; return what lasts, by name, and what it was run with."""
+    def _run(self, threads: int, given: Tensors, keep: bool) -> tuple[dict[str, Any], int]:
+        """Run what is given forward; return what lasts, by name, and the number of steps."""
         contract = self.contract
         sizes = contract.fitted(tuple([each.shape for each in given]))
         kernels = self._kernels(_precision(given), threads)
         first = len(given) - len(contract.layout.parameters)
-        tensors = given[first:]
-        places = _places(tensors)
-        found = [*_arrays(given[:first], kernels), *_borrowed(tensors, places, kernels)]
+        found = [*_arrays(given[:first], kernels), *_borrowed(given[first:], kernels)]
         inputs, initial, arrays = contract.groups(found)
         parameters = kernels.routines.parameters(arrays, sizes)
         values = kernels.routines.forward(parameters, sizes, inputs, initial, keep)
-        return values, _Known(kernels, sizes, tensors, arrays, places)
+        return values, sizes["T"]
 
     def _keep(self, threads: int, *given: Tensor) -> Tensors:
-        values, known = self._run(threads, given, True)
-        results, _, kept = self._kept(values, known.sizes["T"])
+        results, _, kept = self._kept(*self._run(threads, given, True))
         return (*results, *kept)
 
     def _kept(self, values: Mapping[str, Any], T: int) -> tuple[Tensors, Tensors, Tensors]:
@@ -105,8 +101,7 @@ class Operators:
         return (y, *self._final(values, T), *states), wholes, kept
 
     def _infer(self, threads: int, *given: Tensor) -> Tensors:
-        values, known = self._run(threads, given, False)
-        T = known.sizes["T"]
+        values, T = self._run(threads, given, False)
         y, *states = [
             torch.from_numpy(values[name][slab : slab + T])
             for name, slab in self.contract.seen.items()
@@ -119,20 +114,10 @@ class Operators:
     def _backward(
         self, threads: int, inputs: bool, states: bool, *tensors: Tensor | None
     ) -> Tensors:
-        return self._reverse((threads, inputs, states), tensors, None)
-
-    def _reverse(
-        self,
-        asked: tuple[int, bool, bool],
-        tensors: Sequence[Tensor | None],
-        known: _Known | None,
-    ) -> Tensors:
-        """Run back; `known` is what the forward was run with, if that is known."""
-        contract, (threads, inputs, states) = self.contract, asked
+        contract = self.contract
         sizes = contract.fitted_reverse(tuple([t if t is None else t.shape for t in tensors]))
         cotangents, given, seen, kept = contract.split(tensors)
         kernels = self._kernels(_precision(given), threads)
-        parameters = None if known is None else known.arrays_of(given, kernels, sizes)
         taken = {name: given[k] for name, k in self._read_inputs.items()}
         taken.update(zip(contract.kept, kept, strict=True))
         for name, each in zip(contract.seen, seen, strict=True):
@@ -144,10 +129,8 @@ class Operators:
             ct, rows = cotangents[k], (sizes["T"], *seen[like].shape[1:])
             taken[name] = seen[like].new_zeros(rows) if ct is None else ct
         arrays = dict(zip(taken, _arrays(taken.values(), kernels), strict=True))
-        if parameters is None:
-            own = [given[k] for k in self._read_parameters.values()]
-            borrowed = _borrowed(own, _places(own), kernels)
-            parameters = dict(zip(self._read_parameters, borrowed, strict=True))
+        borrowed = _borrowed([given[k] for k in self._read_parameters.values()], kernels)
+        parameters = dict(zip(self._read_parameters, borrowed, strict=True))
         cts = {name: arrays.pop(name) for name in contract.cotangents}
         ends = zip(contract.states, cotangents[1:], strict=False)
         final = {n: _arrays((each,), kernels)[0] for n, each in ends if each is not None}
@@ -178,11 +161,7 @@ class Operators:
         return {n: k for n, k in self._read.items() if n in self.contract.layout.parameters}
 
     def _run_directly(self, ctx: Any, threads: int, *given: Tensor) -> Tensors:
-        values, known = self._run(threads, given, True)
-        # Views cost nothing to hold; copies would stay as long as the graph does.
-        views = all(each.is_contiguous() for each in known.tensors)
-        ctx.known = known if views else None
-        results, wholes, kept = self._kept(values, known.sizes["T"])
+        results, wholes, kept = self._kept(*self._run(threads, given, True))
         remember(self.contract, ctx, threads, given, (*wholes, *kept))
         return results
 
@@ -190,27 +169,7 @@ class Operators:
         tensors = (*cts, *ctx.saved_tensors)
         if torch.is_grad_enabled() or not alone(tensors):
             return wanted(self.contract, ctx, self.backward(*ctx.asked, *tensors))
-        return wanted(self.contract, ctx, self._reverse(ctx.asked, tensors, ctx.known))
-
-
-class _Known(NamedTuple):
-    """What a sequence was run with: its parameters as tensors and, by name, as arrays."""
-
-    kernels: Kernels
-    sizes: Sizes
-    tensors: Tensors
-    arrays: dict[str, Array]
-    places: list[int]
-
-    def arrays_of(self, given: Tensors, kernels: Kernels, sizes: Sizes) -> dict[str, Array] | None:
-        """Return the arrays if they are those of what is given now, for these kernels and sizes.
-
-        What shards a model frees and moves the memory of its parameters between two passes.
-        """
-        parameters = given[len(given) - len(self.tensors) :]
-        alike = kernels is self.kernels and sizes == self.sizes
-        alike = alike and all(map(is_, parameters, self.tensors))
-        return self.arrays if alike and _places(parameters) == self.places else None
+        return wanted(self.contract, ctx, self._backward(*ctx.asked, *tensors))
 
 
 def _precision(given: Tensors) -> str:
@@ -233,31 +192,31 @@ def _arrays(tensors: Iterable[Tensor], kernels: Kernels) -> list[Array]:
     ]
 
 
-def _borrowed(tensors: Sequence[Tensor], places: Sequence[int], kernels: Kernels) -> list[Array]:
+def _borrowed(tensors: Iterable[Tensor], kernels: Kernels) -> list[Array]:
     """Return arrays over the same memory, which tensors must outlast; copied as by `_arrays`.
 
     Why not `Tensor.numpy`: it forbids for good that the memory be freed and made again, as that of
-    parameters is where a model is sharded.
+    parameters is where a model is sharded. Raises ArgumentError if it has been freed.
     """
-    kind = kernels.dtype
-    precision = TORCH_DTYPES[kind]
-    return [
-        _view(place, each.shape, kind)
-        # What is nowhere is empty, or all zeros without memory.
-        if place and each.dtype is precision and each.is_contiguous() and not each.is_neg()
-        else _arrays((each.detach().clone(),), kernels)[0]
-        for each, place in zip(tensors, places, strict=True)
-    ]
+    return [_parameter(tensor, kernels) for tensor in tensors]
+
+
+def _parameter(tensor: Tensor, kernels: Kernels) -> Array:
+    place, kind = tensor.data_ptr(), kernels.dtype
+    alike = tensor.dtype is TORCH_DTYPES[kind] and not tensor.is_neg()
+    if place and alike and tensor.is_contiguous() and not place % tensor.element_size():
+        return _view(place, tensor.shape, kind)
+    # What is nowhere is empty, all zeros without memory, or has lost it.
+    if not place and tensor.numel() and not tensor._is_zerotensor():
+        raise ArgumentError("the memory of a parameter has been freed: run the model it belongs to")
+    copy = tensor.detach().clone(memory_format=torch.contiguous_format)
+    return _arrays((copy,), kernels)[0]
 
 
 @lru_cache(1024)
 def _view(place: int, shape: tuple[int, ...], dtype: str) -> Array:
     """Return an array over memory that is not its own: it keeps nothing alive."""
     return np.ndarray(shape, dtype, _MEMORY.from_address(place))
-
-
-def _places(tensors: Iterable[Tensor]) -> list[int]:
-    return [each.data_ptr() for each in tensors]
 
 
 def _whole(y: Tensor, initial: Tensor) -> Tensor:

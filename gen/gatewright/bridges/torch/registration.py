@@ -141,7 +141,8 @@ def _ordinary(arguments: Sequence[Any], gpu: bool) -> bool:
             if not argument.is_cpu and not (gpu and argument.is_cuda):
                 return False
             # What `torch.autograd.grad(is_grads_batched=True)` stacks is of no transform's stack,
-            # and what a transform has left behind is of one that has ended; none is a Parameter.
+            # and what a transform has left behind is of one that has ended. A Parameter made of one
+            # has no memory, and says so when it is read.
             if kind is Tensor and (_is_batched(argument) or _is_wrapped(argument)):
                 return False
         elif kind is not int and kind is not bool and argument is not None:

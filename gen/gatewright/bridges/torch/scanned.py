@@ -26,9 +26,6 @@ def becomes_onnx() -> bool:
 class ScannedSequence(EagerSequence):
     """A cell's forward Program as a function of tensors, its steps one loop; without gradients."""
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return ScannedSequence, (self.loaded,)
-
     def _steps(self, values: Values, T: int, B: int) -> dict[str, Any]:
         slabs = [name for name in self.spread if values[name].dim() == 3]
         starts, ends = zip(*self.carried, strict=True)

@@ -141,7 +141,9 @@ class Sequences:
         shapes = storage(self.layout, BACKWARD, sizes, True, max(sizes["T"], 1))
         gradients = {name: f"d_{name}" for name in self.layout.inputs}
         new = {**shapes.lasting, **shapes.passing}
-        unwanted = set() if inputs or not self._optional else set(gradients.values())
+        # What a step computes as well has to be there all the same.
+        late = self._optional and not inputs
+        unwanted = set(gradients.values()) - {*self.steps[BACKWARD].names} if late else set()
         found = self._memory.arrays({n: new[n] for n in new if n not in unwanted}, self.dtype)
         for name, tensor in ct_state.items():
             carried = found[f"d_{name}"]
