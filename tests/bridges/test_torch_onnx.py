@@ -15,6 +15,7 @@ from torch import Tensor, nn  # noqa: E402
 
 import gatewright.torch  # noqa: E402
 
+# The exporter warns of its own and of packages that it does not find.
 pytestmark = pytest.mark.filterwarnings("ignore")
 TOLERANCE = 1e-5
 CHARACTERS, EMBEDDED, HIDDEN = 11, 5, 6

@@ -19,7 +19,7 @@ from gatewright.language.closures import Values
 
 def becomes_onnx() -> bool:
     """Tell whether `torch.onnx.export` traces what is run now."""
-    # The first question is cheap, and no more often answered yes than the second is worth.
+    # The second question imports modules, which costs a short sequence some of its time.
     return torch.compiler.is_compiling() and torch.onnx.is_in_onnx_export()
 
 
